@@ -1,0 +1,2 @@
+//! An AEP tenant.
+fn main() {}
