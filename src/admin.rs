@@ -1,0 +1,88 @@
+//! The admin server: `/livez`, `/readyz` and `/metrics`.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{control::scope::Readiness, metrics::Metrics};
+
+/// The media type of `OpenMetrics`.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How long a scrape or probe may take before it is given up at shutdown.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What the server tells of.
+pub struct Admin {
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// The scopes of the process.
+    pub scopes: Vec<Readiness>,
+}
+
+/// Serves until the token is cancelled.
+///
+/// `/livez` says that the process runs. `/readyz` says why it cannot work yet; waiting for that
+/// is no reason to restart it.
+///
+/// # Errors
+///
+/// If the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    admin: Admin,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    let router = router(admin);
+    let ended = shutdown.clone();
+    let server = axum::serve(listener, router)
+        .with_graceful_shutdown(async move { ended.cancelled().await })
+        .into_future();
+    let late = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        result = server => result,
+        () = late => Ok(()),
+    }
+}
+
+fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(Arc::new(admin))
+}
+
+async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    let missing: Vec<String> = admin.scopes.iter().flat_map(Readiness::missing).collect();
+    if missing.is_empty() {
+        (StatusCode::OK, "ok\n".to_owned())
+    } else {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("{}\n", missing.join("\n")),
+        )
+    }
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    let followed = admin.scopes.iter().map(Readiness::followed).sum();
+    match admin.metrics.encode(followed) {
+        Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, OPEN_METRICS)], text),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            [(header::CONTENT_TYPE, "text/plain")],
+            "the metrics cannot be written\n".to_owned(),
+        ),
+    }
+}

@@ -1,0 +1,184 @@
+//! `PlatformConnection`: which organisation and sandbox, with which credentials.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SecretRef;
+
+/// A connection to one sandbox of one organisation of Adobe Experience Platform.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "aep-export.dev",
+    version = "v1alpha1",
+    kind = "PlatformConnection",
+    plural = "platformconnections",
+    singular = "platformconnection",
+    shortname = "aepconn",
+    category = "aep",
+    namespaced,
+    status = "PlatformConnectionStatus",
+    derive = "PartialEq",
+    doc = "A connection to one sandbox of one organisation of Adobe Experience Platform: credentials, endpoints, and whether they work.",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(name = "Sandbox", type_ = "string", json_path = ".spec.sandbox"),
+    printcolumn(name = "Type", type_ = "string", json_path = ".status.sandbox.type"),
+    printcolumn(
+        name = "Organization",
+        type_ = "string",
+        json_path = ".spec.organizationId",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.organizationId == oldSelf.organizationId")
+        .message("organizationId is immutable: create another PlatformConnection for another organisation")
+        .field_path(".organizationId").reason(Reason::FieldValueForbidden),
+    validation = Rule::new("self.sandbox == oldSelf.sandbox")
+        .message("sandbox is immutable: create another PlatformConnection for another sandbox")
+        .field_path(".sandbox").reason(Reason::FieldValueForbidden),
+    validation = Rule::new("(has(self.endpoints) && has(self.endpoints.platform) ? self.endpoints.platform : 'https://platform.adobe.io') == (has(oldSelf.endpoints) && has(oldSelf.endpoints.platform) ? oldSelf.endpoints.platform : 'https://platform.adobe.io') && (has(self.endpoints) && has(self.endpoints.ims) ? self.endpoints.ims : 'https://ims-na1.adobelogin.com') == (has(oldSelf.endpoints) && has(oldSelf.endpoints.ims) ? oldSelf.endpoints.ims : 'https://ims-na1.adobelogin.com')")
+        .message("endpoints are immutable: create another PlatformConnection for other endpoints")
+        .reason(Reason::FieldValueForbidden),
+)]
+pub struct PlatformConnectionSpec {
+    /// The organisation's id, as `745F37C35E4B776E0A49421B@AdobeOrg`. Immutable.
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9]+@AdobeOrg$')")
+        .message("write the organisation's id as Adobe shows it, as 745F37C35E4B776E0A49421B@AdobeOrg"))]
+    pub organization_id: String,
+    /// The name of the sandbox: lower-case letters, digits and hyphens. Immutable.
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9][a-z0-9-]*$')")
+        .message("write the sandbox's name (not its title): lower-case letters, digits and hyphens, as prod"))]
+    pub sandbox: String,
+    /// How the operator authenticates: exactly one member.
+    pub auth: Auth,
+    /// The hosts to call. Absent: Adobe's. The operator's `--allowed-hosts` must have them.
+    /// Immutable; a default written out equals its absence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Endpoints>,
+}
+
+/// How the operator authenticates: exactly one member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.oauthServerToServer) != has(self.accessToken)")
+    .message("write exactly one of oauthServerToServer (a Secret with client_id and client_secret) and accessToken (a Secret with access_token and api_key)"))]
+pub struct Auth {
+    /// An OAuth server-to-server credential of the Adobe Developer Console.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oauth_server_to_server: Option<OAuthServerToServer>,
+    /// An access token made elsewhere, for trying things out: it ends after a day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<AccessToken>,
+}
+
+/// An OAuth server-to-server credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OAuthServerToServer {
+    /// The Secret with the keys `client_id` and `client_secret`.
+    pub secret_ref: SecretRef,
+    /// The scopes to ask for. Absent: `openid`, `AdobeID`, `read_organizations`,
+    /// `additional_info.projectedProductContext`, `session`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 50), inner(length(min = 1, max = 128)))]
+    #[x_kube(validation = Rule::new("self.all(s, !s.matches('[,\\\\s]'))")
+        .message("write one scope per item, as [openid, AdobeID]: no item holds a comma or a space"))]
+    pub scopes: Option<Vec<String>>,
+}
+
+/// An access token made elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessToken {
+    /// The Secret with the keys `access_token` and `api_key`.
+    pub secret_ref: SecretRef,
+}
+
+/// The hosts to call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.platform) || has(self.ims)")
+    .message("write platform or ims, or leave endpoints out"))]
+pub struct Endpoints {
+    /// The platform's gateway. Absent: `https://platform.adobe.io`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$')")
+        .message("write scheme and host only, as https://platform.adobe.io: no path, no trailing slash"))]
+    pub platform: Option<String>,
+    /// The identity service. Absent: `https://ims-na1.adobelogin.com`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$')")
+        .message("write scheme and host only, as https://ims-na1.adobelogin.com: no path, no trailing slash"))]
+    pub ims: Option<String>,
+}
+
+/// What the operator last saw of a connection.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformConnectionStatus {
+    /// The generation that this status tells of; -1: none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`; `Reconciling` and `Stalled` only while true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
+    pub conditions: Vec<Condition>,
+    /// The sandbox, as the platform describes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxStatus>,
+    /// When the access token ends; absent for a token made elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub token_expires_at: Option<Timestamp>,
+}
+
+/// The sandbox, as the platform describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SandboxStatus {
+    /// Its name.
+    pub name: String,
+    /// `production` or `development`.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_: Option<String>,
+    /// `active`, `creating`, `deleting`, `resetting`, `deleted` or `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// The region, as `VA7`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+}
+
+impl Auth {
+    /// The name of the Secret that holds the credential. (The rule of the API lets one member be
+    /// there; an object stored without that rule has none.)
+    #[must_use]
+    pub fn secret_name(&self) -> Option<&str> {
+        let oauth = self.oauth_server_to_server.as_ref().map(|a| &a.secret_ref);
+        let token = self.access_token.as_ref().map(|a| &a.secret_ref);
+        oauth.or(token).map(|secret| secret.name.as_str())
+    }
+}

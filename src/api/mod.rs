@@ -1,0 +1,50 @@
+//! The kinds of the API group: types, validation rules and the words of their conditions.
+//!
+//! The doc comments of this module are the reference that `kubectl explain` shows. The CRDs in
+//! `crds/` are generated from it (`aep-export-operator crd`).
+
+pub mod conditions;
+mod connection;
+mod crds;
+mod dataset;
+mod export;
+mod export_status;
+mod reference;
+
+pub use conditions::{
+    ConditionType, Desired, MESSAGE_LIMIT, Reason, Tristate, cut, find, is_true, merge,
+    whole_second,
+};
+pub use connection::{
+    AccessToken, Auth, Endpoints, OAuthServerToServer, PlatformConnection, PlatformConnectionSpec,
+    PlatformConnectionStatus, SandboxStatus,
+};
+pub use crds::{CrdError, crds, to_yaml};
+pub use dataset::{
+    DatasetSubmission, DatasetTemplate, FileDescription, FileFormat, LastBatch, ObservedSchemaRef,
+    ProfileDataset, ProfileDatasetSpec, ProfileDatasetStatus, SchemaRef, TagValues,
+};
+pub use export::{
+    AdditionalFields, DatasetRef, Destination, EvaluationInfo, EventFilter, EventList, ExportJob,
+    ExportJobSpec, ExportTemplate, MergePolicy, QualificationTime, Schema, Segment, SegmentFilter,
+    SegmentStatus,
+};
+pub use export_status::{
+    BatchStatus, Cancellation, CancelledBy, ExportError, ExportJobStatus, PlatformTimings,
+    Submission, SubmissionEvidence, SubmissionOutcome, Target,
+};
+pub use reference::{ConnectionKind, ConnectionRef, ConnectionStatusRef, SecretRef};
+
+pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+/// The API group. kube's derive takes only a literal, so each kind repeats it; a test holds them
+/// equal.
+pub const GROUP: &str = "aep-export.dev";
+/// The version that is served and stored.
+pub const VERSION: &str = "v1alpha1";
+/// The finalizer that holds an `ExportJob` while something of it may run in the platform.
+pub const EXPORT_FINALIZER: &str = "aep-export.dev/export";
+/// The tag that names the object a dataset belongs to: `cluster/namespace/name`.
+pub const OWNER_TAG: &str = "aep-export.dev/owner";
+/// The tag that carries the UID of the object that created a dataset.
+pub const OWNER_UID_TAG: &str = "aep-export.dev/uid";

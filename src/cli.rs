@@ -1,0 +1,288 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use jiff::SignedDuration;
+
+use crate::{
+    control::Settings,
+    decide::{Windows, export::Limits},
+    platform::Timeouts,
+    polling::Intervals,
+    telemetry::LogFormat,
+};
+
+/// Adobe's hosts: the gateway with its regional names, and the identity service.
+const ADOBE_HOSTS: &str = "platform.adobe.io,platform-va7.adobe.io,platform-nld2.adobe.io,\
+platform-aus5.adobe.io,platform-can2.adobe.io,platform-gbr9.adobe.io,platform-stage.adobe.io,\
+ims-na1.adobelogin.com,ims-na1-stg1.adobelogin.com";
+
+/// Runs Adobe Experience Platform profile exports from Kubernetes objects.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "aep-export-operator", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator.
+    Run(Box<RunArgs>),
+    /// Print the CRDs as YAML, or write them to a folder.
+    Crd(CrdArgs),
+}
+
+/// Flags of `crd`.
+#[derive(Clone, Debug, Args)]
+pub struct CrdArgs {
+    /// Write one file for each kind into this folder instead.
+    #[arg(long, value_name = "FOLDER")]
+    pub directory: Option<PathBuf>,
+}
+
+/// Flags of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// How log lines are written.
+    #[arg(long, value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// Which log lines are written, as tracing's `EnvFilter` reads it.
+    #[arg(long, default_value = "info", value_name = "FILTER")]
+    pub log_filter: String,
+    /// Serve /livez, /readyz and /metrics on this address.
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    pub admin_address: SocketAddr,
+    /// Watch only these namespaces (comma-separated). Absent: all.
+    #[arg(long, value_delimiter = ',', value_name = "NAMESPACES")]
+    pub watch_namespaces: Vec<String>,
+    /// Hosts that connections may name (comma-separated); replaces the default.
+    #[arg(long, value_delimiter = ',', default_value = ADOBE_HOSTS, value_name = "HOSTS")]
+    pub allowed_hosts: Vec<String>,
+    /// Let connections name http endpoints: for a simulator, never for Adobe's hosts.
+    #[arg(long)]
+    pub allow_http: bool,
+    /// Certificate authorities to trust beside the built-in ones, in PEM; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub ca_bundle: Vec<PathBuf>,
+    /// Poll a running export no sooner than this after its last poll.
+    #[arg(long, default_value = "5s", value_name = "TIME")]
+    pub poll_interval_min: SignedDuration,
+    /// Poll a running export no later than this (and a tenth) after its last poll.
+    #[arg(long, default_value = "5m", value_name = "TIME")]
+    pub poll_interval_max: SignedDuration,
+    /// Check a connection that works again after this time.
+    #[arg(long, default_value = "10m", value_name = "TIME")]
+    pub connection_recheck: SignedDuration,
+    /// Read a dataset again after this time.
+    #[arg(long, default_value = "5m", value_name = "TIME")]
+    pub dataset_refresh: SignedDuration,
+    /// A request to create must leave within this time of its recorded intent.
+    #[arg(long, default_value = "10s", value_name = "TIME")]
+    pub send_window: SignedDuration,
+    /// The kernel may hold a sent request unacknowledged for this long.
+    #[arg(long, default_value = "10s", value_name = "TIME")]
+    pub unacknowledged_window: SignedDuration,
+    /// The platform's gateway may hold a request for this long.
+    #[arg(long, default_value = "60s", value_name = "TIME")]
+    pub gateway_window: SignedDuration,
+    /// What the platform has taken may stay out of its lists for this long.
+    #[arg(long, default_value = "60s", value_name = "TIME")]
+    pub visibility_window: SignedDuration,
+    /// Wait this long for the batches of a succeeded export to be readable.
+    #[arg(long, default_value = "10m", value_name = "TIME")]
+    pub batch_deadline: SignedDuration,
+    /// Wait this long for a cancelled export to end before its object is let go.
+    #[arg(long, default_value = "10m", value_name = "TIME")]
+    pub cancel_deadline: SignedDuration,
+    /// Give up a connection attempt to the platform after this time.
+    #[arg(long, default_value = "10s", value_name = "TIME")]
+    pub connect_timeout: SignedDuration,
+    /// Give up a call to the platform after this time (a creation has the gateway's time too).
+    #[arg(long, default_value = "30s", value_name = "TIME")]
+    pub call_timeout: SignedDuration,
+    /// End within this time of SIGTERM.
+    #[arg(long, default_value = "9s", value_name = "TIME")]
+    pub drain_timeout: SignedDuration,
+}
+
+/// A flag that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FlagError {
+    /// A time is zero or negative.
+    #[error("--{0} must be more than zero")]
+    NotPositive(&'static str),
+    /// The bounds of polling are the wrong way round.
+    #[error("--poll-interval-min must not be more than --poll-interval-max")]
+    Bounds,
+    /// A file cannot be read.
+    #[error("--ca-bundle {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// The flags of `run`, as the parts of the program take them.
+pub struct Run {
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Which.
+    pub log_filter: String,
+    /// Where the admin server listens.
+    pub admin_address: SocketAddr,
+    /// Which namespaces; none: all.
+    pub namespaces: Vec<String>,
+    /// What the passes take.
+    pub settings: Settings,
+    /// What the board takes.
+    pub intervals: Intervals,
+    /// How long the end may take.
+    pub drain: Duration,
+}
+
+impl RunArgs {
+    /// Checks the flags and hands them to their parts; a flag that no part takes does not compile.
+    ///
+    /// # Errors
+    ///
+    /// The flag that cannot be used.
+    pub fn resolve(self) -> Result<Run, FlagError> {
+        let Self {
+            log_format,
+            log_filter,
+            admin_address,
+            watch_namespaces,
+            allowed_hosts,
+            allow_http,
+            ca_bundle,
+            poll_interval_min,
+            poll_interval_max,
+            connection_recheck,
+            dataset_refresh,
+            send_window,
+            unacknowledged_window,
+            gateway_window,
+            visibility_window,
+            batch_deadline,
+            cancel_deadline,
+            connect_timeout,
+            call_timeout,
+            drain_timeout,
+        } = self;
+        let intervals = Intervals {
+            min: positive("poll-interval-min", poll_interval_min)?,
+            max: positive("poll-interval-max", poll_interval_max)?,
+        };
+        if intervals.min > intervals.max {
+            return Err(FlagError::Bounds);
+        }
+        let send = signed("send-window", send_window)?;
+        let gateway = signed("gateway-window", gateway_window)?;
+        let windows = Windows {
+            send,
+            delivery: signed("unacknowledged-window", unacknowledged_window)? + gateway,
+            visibility: signed("visibility-window", visibility_window)?,
+        };
+        let call = positive("call-timeout", call_timeout)?;
+        let timeouts = Timeouts {
+            connect: positive("connect-timeout", connect_timeout)?,
+            read: call,
+            call,
+            // Longer than the gateway's own, so that its answer is heard.
+            creation: call + positive("gateway-window", gateway)?,
+        };
+        let certificates = ca_bundle
+            .into_iter()
+            .map(|path| std::fs::read(&path).map_err(|source| FlagError::File { path, source }))
+            .collect::<Result<_, _>>()?;
+        let settings = Settings {
+            allowed_hosts,
+            allow_http,
+            limits: Limits {
+                windows,
+                batch: signed("batch-deadline", batch_deadline)?,
+                cancel: signed("cancel-deadline", cancel_deadline)?,
+            },
+            timeouts,
+            recheck: positive("connection-recheck", connection_recheck)?,
+            refresh: positive("dataset-refresh", dataset_refresh)?,
+            certificates,
+        };
+        Ok(Run {
+            log_format,
+            log_filter,
+            admin_address,
+            namespaces: watch_namespaces,
+            settings,
+            intervals,
+            drain: positive("drain-timeout", drain_timeout)?,
+        })
+    }
+}
+
+fn signed(flag: &'static str, time: SignedDuration) -> Result<SignedDuration, FlagError> {
+    if time.is_positive() {
+        Ok(time)
+    } else {
+        Err(FlagError::NotPositive(flag))
+    }
+}
+
+fn positive(flag: &'static str, time: SignedDuration) -> Result<Duration, FlagError> {
+    Duration::try_from(signed(flag, time)?).map_err(|_| FlagError::NotPositive(flag))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn run(flags: &[&str]) -> Result<Run, FlagError> {
+        let args = ["aep-export-operator", "run"].iter().chain(flags);
+        let Command::Run(args) = Cli::try_parse_from(args).unwrap().command else {
+            unreachable!()
+        };
+        args.resolve()
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_can_be_used() {
+        let run = run(&[]).unwrap_or_else(|error| panic!("{error}"));
+        assert!(
+            run.settings
+                .allowed_hosts
+                .contains(&"platform.adobe.io".to_owned())
+        );
+        assert!(!run.settings.allow_http);
+        assert!(run.settings.timeouts.creation > Duration::from_mins(1));
+    }
+
+    #[test]
+    fn a_time_of_zero_is_refused_by_the_flags_name() {
+        let Err(error) = run(&["--poll-interval-min", "0s"]) else {
+            panic!("accepted")
+        };
+        assert_eq!(
+            error.to_string(),
+            "--poll-interval-min must be more than zero"
+        );
+    }
+
+    #[test]
+    fn bounds_the_wrong_way_round_are_refused() {
+        let flags = ["--poll-interval-min", "2m", "--poll-interval-max", "1m"];
+        assert!(matches!(run(&flags), Err(FlagError::Bounds)));
+    }
+}

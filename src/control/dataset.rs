@@ -1,0 +1,505 @@
+//! The pass over a `ProfileDataset`: is the dataset there, and is it one to export into?
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::{ResourceExt, runtime::controller::Action};
+
+use super::{
+    Context, PassError, Shared,
+    events::Tone,
+    jittered,
+    tenants::{ConnectionKey, Tenant},
+};
+use crate::{
+    api::{
+        ConditionType, DatasetSubmission, Desired, LastBatch, OWNER_TAG, ObservedSchemaRef,
+        ProfileDataset, ProfileDatasetStatus, Reason, SubmissionEvidence, SubmissionOutcome,
+        Tristate, find, is_true, merge,
+    },
+    decide::{
+        Cause, Life, Need,
+        connection::Failure,
+        dataset::{Facts, Lookup, Plan, Record, Situation, Wanted, decide},
+        request::{self, Owner},
+    },
+    platform::{Consequence, Dataset, DatasetId, PlatformError},
+};
+
+/// The most steps of one pass: look, intend, post, look, settle, with room to spare.
+const STEPS: usize = 8;
+/// How soon something that only Adobe's side can mend is looked at again.
+const WRONG_AGAIN: Duration = Duration::from_mins(2);
+
+/// What a pass holds in memory only.
+#[derive(Default)]
+struct Memory {
+    lookup: Option<Lookup>,
+    held: Option<String>,
+}
+
+/// A pass over a dataset.
+///
+/// # Errors
+///
+/// What the API server refuses.
+pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action, PassError> {
+    let mut object = dataset.clone();
+    let mut memory = Memory::default();
+    for _ in 0..STEPS {
+        let (facts, tenant) = observe(&object, context, &memory)?;
+        let (Need::Met(_), Some(tenant)) = (&facts.connection, tenant) else {
+            let Plan::Settle(situation) = decide(&facts) else {
+                return Err(PassError::Incomplete("connection"));
+            };
+            return settle(&object, context, &facts, None, &situation).await;
+        };
+        match decide(&facts) {
+            Plan::Read(id) => {
+                let found = tenant.platform.dataset(&id).await;
+                memory.lookup = Some(found.map_or_else(|e| failed(&e), Lookup::ById));
+            }
+            Plan::FindByTag => {
+                let began = tenant.platform.now();
+                let path = owner(&object, &context.shared)?.path;
+                let hits = tenant
+                    .platform
+                    .datasets_by_tags(&[(OWNER_TAG, &path)])
+                    .await;
+                memory.lookup = Some(match hits {
+                    Ok(hits) => Lookup::ByTag {
+                        began,
+                        hits: ours(hits, &path),
+                    },
+                    Err(error) => failed(&error),
+                });
+            }
+            Plan::Intend(submission) => {
+                memory.held = Some(submission.r#try.clone());
+                let status = intended(&object, &tenant, submission);
+                object = context.write_status(&object, status).await?;
+            }
+            Plan::Post(submission, body) => {
+                memory.held = None;
+                let result = tenant.platform.create_dataset(&body).await;
+                let (status, wait) =
+                    posted(&object, context, submission, result, tenant.platform.now()).await;
+                object = context.write_status(&object, status).await?;
+                if let Some(wait) = wait {
+                    return Ok(Action::requeue(wait));
+                }
+                memory.lookup = None;
+            }
+            Plan::Adopt(found) => {
+                let note = format!(
+                    "dataset {} carries this object's tag: it is taken up",
+                    found.id
+                );
+                context
+                    .shared
+                    .events
+                    .publish(&object, Tone::Normal, "Adopt", Reason::Available, &note)
+                    .await;
+                let status = adopted(&object, &found);
+                object = context.write_status(&object, status).await?;
+                memory.lookup = Some(Lookup::ById(Some(found)));
+            }
+            Plan::NotTaken(submission) => {
+                let mut status = object.status.clone().unwrap_or_default();
+                status.submission = Some(submission);
+                object = context.write_status(&object, status).await?;
+            }
+            Plan::Settle(situation) => {
+                return settle(&object, context, &facts, Some(&tenant), &situation).await;
+            }
+        }
+    }
+    Err(PassError::Restless(STEPS))
+}
+
+fn failed(error: &PlatformError) -> Lookup {
+    Lookup::Failed(Failure::from(error))
+}
+
+/// Tags are compared exactly here, whatever the Catalog's query takes for equal.
+fn ours(hits: Vec<Dataset>, path: &str) -> Vec<Dataset> {
+    let carries = |dataset: &Dataset| {
+        dataset
+            .tags
+            .get(OWNER_TAG)
+            .is_some_and(|values| values.iter().any(|value| value == path))
+    };
+    hits.into_iter().filter(carries).collect()
+}
+
+fn owner(dataset: &ProfileDataset, shared: &Shared) -> Result<Owner, PassError> {
+    let namespace = dataset
+        .namespace()
+        .ok_or(PassError::Incomplete("namespace"))?;
+    let uid = dataset.uid().ok_or(PassError::Incomplete("uid"))?;
+    let path = format!("{}/{namespace}/{}", shared.cluster, dataset.name_any());
+    Ok(Owner { path, uid })
+}
+
+fn observe(
+    dataset: &ProfileDataset,
+    context: &Context,
+    memory: &Memory,
+) -> Result<(Facts, Option<Tenant>), PassError> {
+    let shared = &context.shared;
+    let namespace = dataset
+        .namespace()
+        .ok_or(PassError::Incomplete("namespace"))?;
+    let uid = dataset.uid().ok_or(PassError::Incomplete("uid"))?;
+    let (connection, tenant) = match context.connection(&namespace, &dataset.spec.connection_ref) {
+        Need::Met(tenant) => (Need::Met(tenant.target.clone()), Some(tenant)),
+        Need::Waiting(cause) => (Need::Waiting(cause), None),
+        Need::Wrong(cause) => (Need::Wrong(cause), None),
+    };
+    let wanted = match (&dataset.spec.dataset, &dataset.spec.dataset_id) {
+        (Some(template), _) => Wanted::Owned {
+            body: request::dataset_body(template, &owner(dataset, shared)?),
+        },
+        (None, Some(id)) => Wanted::Read(DatasetId::new(id)),
+        (None, None) => return Err(PassError::Incomplete("dataset or datasetId")),
+    };
+    let status = dataset.status.as_ref();
+    let facts = Facts {
+        now: tenant
+            .as_ref()
+            .map_or_else(Timestamp::now, |tenant| tenant.platform.now()),
+        life: match dataset.metadata.deletion_timestamp {
+            Some(_) => Life::Deleting,
+            None => Life::Live,
+        },
+        wanted,
+        record: status.map_or(Record::Fresh, record),
+        connection,
+        lookup: memory.lookup.clone().unwrap_or(Lookup::NotYet),
+        held: memory.held.clone(),
+        nonce: super::nonce(),
+        not_before: shared.retries.not_before(&uid),
+        windows: shared.settings.limits.windows,
+    };
+    Ok((facts, tenant))
+}
+
+fn record(status: &ProfileDatasetStatus) -> Record {
+    match (&status.dataset_id, &status.submission) {
+        (Some(id), _) => Record::Known(DatasetId::new(id)),
+        (None, None) => Record::Fresh,
+        (None, Some(submission)) => match submission.outcome {
+            Some(SubmissionOutcome::NotSent | SubmissionOutcome::Refused) => Record::Fresh,
+            Some(SubmissionOutcome::Rejected) => Record::Rejected(submission.clone()),
+            None | Some(SubmissionOutcome::Posted | SubmissionOutcome::Adopted) => {
+                Record::Open(submission.clone())
+            }
+        },
+    }
+}
+
+fn intended(
+    dataset: &ProfileDataset,
+    tenant: &Tenant,
+    submission: DatasetSubmission,
+) -> ProfileDatasetStatus {
+    let mut status = dataset.status.clone().unwrap_or_default();
+    status.submission = Some(submission);
+    status.connection = Some(tenant.status_ref(&dataset.spec.connection_ref.name));
+    let cause = Cause::new(Reason::Creating, "the dataset is being created");
+    with_conditions(
+        dataset,
+        status,
+        not_ready(ConditionType::Reconciling, &cause),
+    )
+}
+
+fn adopted(dataset: &ProfileDataset, found: &Dataset) -> ProfileDatasetStatus {
+    let mut status = dataset.status.clone().unwrap_or_default();
+    status.dataset_id = Some(found.id.to_string());
+    if let Some(submission) = &mut status.submission {
+        submission.outcome = Some(SubmissionOutcome::Adopted);
+        submission.evidence = Some(SubmissionEvidence::Tag);
+    }
+    status
+}
+
+/// What a request to create came to, as status; and when to try again if it was not taken.
+async fn posted(
+    dataset: &ProfileDataset,
+    context: &Context,
+    submission: DatasetSubmission,
+    result: Result<DatasetId, PlatformError>,
+    now: Timestamp,
+) -> (ProfileDatasetStatus, Option<Duration>) {
+    let shared = &context.shared;
+    let uid = dataset.uid().unwrap_or_default();
+    let mut status = dataset.status.clone().unwrap_or_default();
+    let mut settle = |outcome, evidence| {
+        status.submission = Some(DatasetSubmission {
+            outcome,
+            evidence,
+            ..submission.clone()
+        });
+    };
+    let error = match result {
+        Ok(id) => {
+            shared.retries.forget(&uid);
+            settle(
+                Some(SubmissionOutcome::Posted),
+                Some(SubmissionEvidence::Reply),
+            );
+            status.dataset_id = Some(id.to_string());
+            let note = format!("created dataset {id}");
+            let (tone, reason) = (Tone::Normal, Reason::Available);
+            shared
+                .events
+                .publish(dataset, tone, "Create", reason, &note)
+                .await;
+            return (status, None);
+        }
+        Err(error) => error,
+    };
+    let not_taken = |reason: Reason| {
+        let wait = shared.retries.not_taken(&uid, error.retry_after(), now);
+        (
+            Cause::new(reason, error.to_string()),
+            ConditionType::Reconciling,
+            Some(wait),
+        )
+    };
+    let (cause, abnormal, wait) = match error.consequence() {
+        Consequence::NotSent
+        | Consequence::CredentialRejected(_)
+        | Consequence::Misconfigured { setting: _ } => {
+            settle(
+                Some(SubmissionOutcome::NotSent),
+                Some(SubmissionEvidence::Unsent),
+            );
+            not_taken(Reason::NotSent)
+        }
+        Consequence::Refused(_) => {
+            settle(
+                Some(SubmissionOutcome::Refused),
+                Some(SubmissionEvidence::Gateway),
+            );
+            not_taken(Reason::Refused)
+        }
+        Consequence::Rejected | Consequence::NotFound => {
+            settle(
+                Some(SubmissionOutcome::Rejected),
+                Some(SubmissionEvidence::Reply),
+            );
+            (
+                Cause::new(Reason::Rejected, error.to_string()),
+                ConditionType::Stalled,
+                None,
+            )
+        }
+        Consequence::Retry
+        | Consequence::Throttled { retry_after: _ }
+        | Consequence::Unauthenticated
+        | Consequence::Forbidden
+        | Consequence::Redirected
+        | Consequence::InDoubt => {
+            let cause = Cause::new(Reason::SubmissionInDoubt, error.to_string());
+            (cause, ConditionType::Reconciling, None)
+        }
+    };
+    shared
+        .events
+        .publish(
+            dataset,
+            Tone::Warning,
+            "Create",
+            cause.reason,
+            &cause.message,
+        )
+        .await;
+    let desired = not_ready(abnormal, &cause);
+    (with_conditions(dataset, status, desired), wait)
+}
+
+fn not_ready(abnormal: ConditionType, cause: &Cause) -> Vec<Desired> {
+    let desired = |type_, status| Desired {
+        type_,
+        status,
+        reason: cause.reason,
+        message: cause.message.clone(),
+    };
+    vec![
+        desired(ConditionType::Ready, Tristate::False),
+        desired(abnormal, Tristate::True),
+    ]
+}
+
+fn with_conditions(
+    dataset: &ProfileDataset,
+    mut status: ProfileDatasetStatus,
+    desired: Vec<Desired>,
+) -> ProfileDatasetStatus {
+    let generation = dataset.metadata.generation;
+    status.observed_generation = generation;
+    status.conditions = merge(&status.conditions, desired, generation, Timestamp::now());
+    status
+}
+
+/// Writes how the dataset stands, tells the exports that wait for it, and says when to look again.
+async fn settle(
+    dataset: &ProfileDataset,
+    context: &Context,
+    facts: &Facts,
+    tenant: Option<&Tenant>,
+    situation: &Situation,
+) -> Result<Action, PassError> {
+    let shared = &context.shared;
+    let uid = dataset.uid().unwrap_or_default();
+    if *situation == Situation::Leaving {
+        shared.retries.forget(&uid);
+        return Ok(Action::await_change());
+    }
+    let status = report(dataset, tenant, situation);
+    announce(dataset, shared, &status).await;
+    context.write_status(dataset, status).await?;
+    if let Lookup::Failed(failure) = &facts.lookup
+        && matches!(
+            failure.consequence,
+            Consequence::Unauthenticated | Consequence::CredentialRejected(_)
+        )
+    {
+        let namespace = dataset.namespace().unwrap_or_default();
+        let name = &dataset.spec.connection_ref.name;
+        shared
+            .tenants
+            .suspect(&ConnectionKey::new(&namespace, name));
+        shared
+            .connections
+            .poke(kube::runtime::reflector::ObjectRef::new(name).within(&namespace));
+    }
+    Ok(match situation {
+        Situation::Available(_) | Situation::Unsuitable(_, _) => {
+            shared.retries.forget(&uid);
+            Action::requeue(jittered(shared.settings.refresh))
+        }
+        Situation::Waiting(cause) => match (cause.reason, facts.not_before) {
+            (_, Some(time)) if time > facts.now => {
+                let wait = time.duration_since(facts.now);
+                Action::requeue(Duration::try_from(wait).unwrap_or_default())
+            }
+            // The store brings the connection's change.
+            (Reason::ConnectionNotFound | Reason::ConnectionNotReady, _) if tenant.is_none() => {
+                Action::await_change()
+            }
+            _ => Action::requeue(shared.retries.failed(&uid, None)),
+        },
+        Situation::Wrong(cause) => match cause.reason {
+            Reason::ConnectionStalled | Reason::Rejected => Action::await_change(),
+            _ => Action::requeue(jittered(WRONG_AGAIN)),
+        },
+        Situation::InDoubt(settle_after) => {
+            let wait = settle_after.duration_since(facts.now);
+            let wait = Duration::try_from(wait).unwrap_or_default() + Duration::from_secs(1);
+            // A dataset that was made shows before the window ends, most often at once.
+            Action::requeue(wait.min(shared.retries.failed(&uid, Some(Duration::from_secs(1)))))
+        }
+        Situation::Leaving => Action::await_change(),
+    })
+}
+
+fn report(
+    dataset: &ProfileDataset,
+    tenant: Option<&Tenant>,
+    situation: &Situation,
+) -> ProfileDatasetStatus {
+    let mut status = dataset.status.clone().unwrap_or_default();
+    if let Some(tenant) = tenant {
+        status.connection = Some(tenant.status_ref(&dataset.spec.connection_ref.name));
+    }
+    let was_ready = is_true(&status.conditions, ConditionType::Ready)
+        && status.observed_generation == dataset.metadata.generation;
+    let ready = Desired {
+        type_: ConditionType::Ready,
+        status: Tristate::True,
+        reason: Reason::Available,
+        message: "the dataset is there and profile exports can write to it".into(),
+    };
+    let desired = match situation {
+        Situation::Available(found) => {
+            show(&mut status, dataset, found);
+            vec![ready]
+        }
+        Situation::Unsuitable(found, cause) => {
+            show(&mut status, dataset, found);
+            not_ready(ConditionType::Stalled, cause)
+        }
+        // Something passing takes nothing back that was true.
+        Situation::Waiting(cause)
+            if was_ready
+                && matches!(
+                    cause.reason,
+                    Reason::PlatformUnavailable | Reason::PlatformThrottled
+                ) =>
+        {
+            let reconciling = Desired {
+                type_: ConditionType::Reconciling,
+                status: Tristate::True,
+                reason: cause.reason,
+                message: cause.message.clone(),
+            };
+            vec![ready, reconciling]
+        }
+        Situation::Waiting(cause) => not_ready(ConditionType::Reconciling, cause),
+        Situation::Wrong(cause) => not_ready(ConditionType::Stalled, cause),
+        Situation::InDoubt(settle_after) => {
+            let cause = Cause::new(
+                Reason::SubmissionInDoubt,
+                format!(
+                    "the Catalog may or may not have taken the request; the dataset is looked for \
+                     by its tag, and not created again before {settle_after}"
+                ),
+            );
+            not_ready(ConditionType::Reconciling, &cause)
+        }
+        Situation::Leaving => return status,
+    };
+    with_conditions(dataset, status, desired)
+}
+
+fn show(status: &mut ProfileDatasetStatus, dataset: &ProfileDataset, found: &Dataset) {
+    status.dataset_id = Some(found.id.to_string());
+    status.name.clone_from(&found.name);
+    status.owned = Some(dataset.spec.dataset.is_some());
+    status.schema_ref = found.schema_id.clone().map(|id| ObservedSchemaRef {
+        id,
+        content_type: found.schema_content_type.clone(),
+    });
+    status.last_batch = found.last_batch_id.as_ref().map(|id| LastBatch {
+        id: id.to_string(),
+        status: found.last_batch_status.clone(),
+    });
+}
+
+/// An event when something is wrong that was not wrong before.
+async fn announce(dataset: &ProfileDataset, shared: &Shared, status: &ProfileDatasetStatus) {
+    let stalled = |conditions: &[_]| {
+        find(conditions, ConditionType::Stalled).map(|stalled| stalled.reason.clone())
+    };
+    let before = dataset
+        .status
+        .as_ref()
+        .and_then(|status| stalled(&status.conditions));
+    let Some(now) = find(&status.conditions, ConditionType::Stalled) else {
+        return;
+    };
+    // A rejected request has its own event, with the platform's words.
+    let told = now.reason == Reason::Rejected.as_str();
+    if before.as_ref() != Some(&now.reason)
+        && !told
+        && let Some(reason) = Reason::parse(&now.reason)
+    {
+        shared
+            .events
+            .publish(dataset, Tone::Warning, "Observe", reason, &now.message)
+            .await;
+    }
+}

@@ -1,0 +1,128 @@
+//! Who is woken when an object of another kind changes, and what is forgotten when one is gone.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{ResourceExt, core::error_boundary::InvalidObject, runtime::reflector::ObjectRef};
+use tracing::warn;
+
+use super::{Context, Kind, events::Tone, streams::Listener, tenants::ConnectionKey};
+use crate::api::{ExportJob, PlatformConnection, ProfileDataset, Reason};
+
+/// Listens for all kinds of a scope.
+pub struct Relations(pub Arc<Context>);
+
+impl Relations {
+    fn wake_everything(&self) {
+        let Context {
+            client: _,
+            stores,
+            shared,
+        } = &*self.0;
+        for dataset in stores.datasets.state() {
+            shared.datasets.poke(ObjectRef::from_obj(&*dataset));
+        }
+        for export in stores.exports.state() {
+            if !super::dependencies::is_ended(&export) {
+                shared.exports.poke(ObjectRef::from_obj(&*export));
+            }
+        }
+    }
+
+    /// The object stays as it is until somebody mends it; the others go on.
+    fn refuse<K: Kind>(&self, object: &ObjectRef<K>, error: &InvalidObject) {
+        warn!(kind = K::KIND, %object, %error, "an object cannot be read");
+        self.0.shared.metrics.invalid(K::KIND);
+        let reference: ObjectReference = object.clone().into();
+        let context = Arc::clone(&self.0);
+        let note = format!(
+            "this operator cannot read the object as {} and leaves it alone: {error}; apply it \
+             again as kubectl explain shows it",
+            K::api_version(&()),
+        );
+        tokio::spawn(async move {
+            let events = &context.shared.events;
+            events
+                .publish_about(
+                    &reference,
+                    Tone::Warning,
+                    "Read",
+                    Reason::InvalidObject,
+                    &note,
+                )
+                .await;
+        });
+    }
+}
+
+impl Listener<PlatformConnection> for Relations {
+    fn present(&self, object: &PlatformConnection) {
+        let namespace = object.namespace().unwrap_or_default();
+        self.0.wake_users_of(&object.name_any(), &namespace);
+    }
+
+    fn relisted(&self) {
+        self.wake_everything();
+    }
+
+    fn gone(&self, object: &PlatformConnection) {
+        let context = &self.0;
+        let shared = &context.shared;
+        let namespace = object.namespace().unwrap_or_default();
+        shared.secrets.forget(&ObjectRef::from_obj(object));
+        shared.retries.forget(&object.uid().unwrap_or_default());
+        shared
+            .tenants
+            .retire(&ConnectionKey::new(&namespace, &object.name_any()));
+        shared.tenants.sweep(|key| context.needs_connection(key));
+        context.wake_users_of(&object.name_any(), &namespace);
+    }
+
+    fn invalid(&self, object: ObjectRef<PlatformConnection>, error: &InvalidObject) {
+        self.refuse(&object, error);
+    }
+}
+
+impl Listener<ProfileDataset> for Relations {
+    fn present(&self, object: &ProfileDataset) {
+        let namespace = object.namespace().unwrap_or_default();
+        self.0.wake_exports_into(&object.name_any(), &namespace);
+    }
+
+    fn relisted(&self) {
+        self.wake_everything();
+    }
+
+    fn gone(&self, object: &ProfileDataset) {
+        self.0
+            .shared
+            .retries
+            .forget(&object.uid().unwrap_or_default());
+        self.present(object);
+    }
+
+    fn invalid(&self, object: ObjectRef<ProfileDataset>, error: &InvalidObject) {
+        self.refuse(&object, error);
+    }
+}
+
+impl Listener<ExportJob> for Relations {
+    fn present(&self, _: &ExportJob) {}
+
+    fn relisted(&self) {}
+
+    fn gone(&self, object: &ExportJob) {
+        let uid = object.uid().unwrap_or_default();
+        let context = &self.0;
+        context.shared.board.forget(&uid);
+        context.shared.retries.forget(&uid);
+        context
+            .shared
+            .tenants
+            .sweep(|key| context.needs_connection(key));
+    }
+
+    fn invalid(&self, object: ObjectRef<ExportJob>, error: &InvalidObject) {
+        self.refuse(&object, error);
+    }
+}

@@ -1,0 +1,288 @@
+//! The shell: gathers facts, carries out what [`crate::decide`] plans, and reports.
+//!
+//! Each kind has a pass of four steps. `observe` gathers facts, `decide` makes a plan of them,
+//! `act` carries out the plan's one next effect, and `report` writes the status if more than time
+//! has changed. What is written comes back as the next facts, until there is nothing left to do.
+
+pub mod connection;
+pub mod dataset;
+mod dependencies;
+pub mod events;
+pub mod export;
+mod listeners;
+pub mod pokes;
+pub mod retry;
+pub mod scope;
+pub mod secrets;
+pub mod streams;
+pub mod tenants;
+
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::PostParams,
+    runtime::{
+        controller::Action,
+        reflector::{ObjectRef, Store},
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, info_span, warn};
+
+use self::{events::Events, pokes::Pokes, retry::Retries, secrets::Secrets, tenants::Tenants};
+use crate::{
+    api::{ExportJob, PlatformConnection, ProfileDataset},
+    decide::export::Limits,
+    metrics::Metrics,
+    platform::Timeouts,
+    polling::Board,
+};
+
+/// The field manager of every status write.
+const STATUS_MANAGER: &str = "aep-export-operator/status";
+/// How long a pass waits before it meets its own write, or another's, again.
+const AFTER_CONFLICT: Duration = Duration::from_millis(100);
+
+/// What every pass over an object of one namespace (or of all) has at hand.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// The objects, as the watches last saw them.
+    pub stores: Stores,
+    /// What outlives a watch and is shared by all namespaces.
+    pub shared: Arc<Shared>,
+}
+
+/// The objects, as the watches last saw them.
+pub struct Stores {
+    /// Connections.
+    pub connections: Store<PlatformConnection>,
+    /// Datasets.
+    pub datasets: Store<ProfileDataset>,
+    /// Exports.
+    pub exports: Store<ExportJob>,
+}
+
+/// What all namespaces share.
+pub struct Shared {
+    /// The UID of the cluster's `kube-system` namespace.
+    pub cluster: String,
+    /// The clients of the platform.
+    pub tenants: Tenants,
+    /// The jobs that are followed.
+    pub board: Arc<Board>,
+    /// The Secrets that are watched.
+    pub secrets: Secrets,
+    /// Waits after failures.
+    pub retries: Retries,
+    /// Events.
+    pub events: Events,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// What flags set.
+    pub settings: Settings,
+    /// Connections to reconcile.
+    pub connections: Arc<Pokes<PlatformConnection>>,
+    /// Datasets to reconcile.
+    pub datasets: Arc<Pokes<ProfileDataset>>,
+    /// Exports to reconcile.
+    pub exports: Arc<Pokes<ExportJob>>,
+    /// Cancelled when the process shall end: nothing new is begun then.
+    pub shutdown: CancellationToken,
+}
+
+/// What flags set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Hosts that may be called.
+    pub allowed_hosts: Vec<String>,
+    /// Whether plain http is allowed, for a simulator on this machine.
+    pub allow_http: bool,
+    /// The bounds of waiting of an export.
+    pub limits: Limits,
+    /// The bounds of a call.
+    pub timeouts: Timeouts,
+    /// How long a connection that works is believed before it is checked again.
+    pub recheck: Duration,
+    /// How often a dataset is read again.
+    pub refresh: Duration,
+    /// Certificate authorities to trust beside the built-in ones, in PEM.
+    pub certificates: Vec<Vec<u8>>,
+}
+
+/// Why a pass could not be ended.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    /// The API server.
+    #[error("the Kubernetes API: {0}")]
+    Kubernetes(#[from] kube::Error),
+    /// An object without namespace, name or UID: none that the API server serves.
+    #[error("the object has no {0}")]
+    Incomplete(&'static str),
+    /// The plans of one pass did not come to rest.
+    #[error("the pass did not come to rest within {0} steps")]
+    Restless(usize),
+}
+
+impl PassError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Kubernetes(kube::Error::Api(status)) if status.is_conflict() => "Conflict",
+            Self::Kubernetes(kube::Error::Api(status)) if status.is_forbidden() => "Forbidden",
+            Self::Kubernetes(_) => "KubernetesApi",
+            Self::Incomplete(_) => "Incomplete",
+            Self::Restless(_) => "Restless",
+        }
+    }
+}
+
+/// A kind that has a controller.
+pub trait Kind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Serialize
+    + Send
+    + Sync
+    + 'static
+{
+    /// The kind's name, as a metric's label.
+    const KIND: &'static str;
+    /// Its status.
+    type Status: Clone + PartialEq + Default + Send;
+
+    /// The status, if there is one.
+    fn status(&self) -> Option<&Self::Status>;
+    /// Puts a status in.
+    fn put_status(&mut self, status: Self::Status);
+    /// One pass over the object.
+    fn pass(&self, context: &Context) -> impl Future<Output = Result<Action, PassError>> + Send;
+}
+
+macro_rules! kind {
+    ($kind:ident, $status:ident, $pass:path) => {
+        impl Kind for $kind {
+            const KIND: &'static str = stringify!($kind);
+            type Status = crate::api::$status;
+
+            fn status(&self) -> Option<&Self::Status> {
+                self.status.as_ref()
+            }
+
+            fn put_status(&mut self, status: Self::Status) {
+                self.status = Some(status);
+            }
+
+            fn pass(
+                &self,
+                context: &Context,
+            ) -> impl Future<Output = Result<Action, PassError>> + Send {
+                $pass(self, context)
+            }
+        }
+    };
+}
+
+kind!(
+    PlatformConnection,
+    PlatformConnectionStatus,
+    connection::pass
+);
+kind!(ProfileDataset, ProfileDatasetStatus, dataset::pass);
+kind!(ExportJob, ExportJobStatus, export::pass);
+
+/// Runs one pass: measures it, and turns an error into a later try.
+async fn guard<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Action {
+    context.ready().await;
+    let began = Instant::now();
+    let reference = ObjectRef::from_obj(&*object);
+    let span = info_span!(
+        "reconcile",
+        kind = K::KIND,
+        namespace = reference.namespace.as_deref(),
+        name = reference.name
+    );
+    let uid = object.uid().unwrap_or_default();
+    let shared = &context.shared;
+    let result = object.pass(&context).instrument(span.clone()).await;
+    shared.metrics.pass(K::KIND, began.elapsed().as_secs_f64());
+    let _entered = span.enter();
+    match result {
+        Ok(action) => action,
+        // Somebody wrote in between, most often this operator: the watch brings the newer object.
+        Err(error) if error.reason() == "Conflict" => {
+            debug!(%error, "met a newer object");
+            Action::requeue(AFTER_CONFLICT)
+        }
+        // Gone while it was worked on.
+        Err(PassError::Kubernetes(kube::Error::Api(status))) if status.is_not_found() => {
+            debug!("the object is gone");
+            Action::await_change()
+        }
+        Err(error) => {
+            shared.metrics.error(K::KIND, error.reason());
+            let wait = shared.retries.failed(&uid, None);
+            warn!(%error, ?wait, "the pass failed");
+            Action::requeue(wait)
+        }
+    }
+}
+
+impl Context {
+    /// The objects of a kind in this one's namespace.
+    fn api<K: Kind>(&self, object: &K) -> Result<Api<K>, PassError> {
+        let namespace = object
+            .namespace()
+            .ok_or(PassError::Incomplete("namespace"))?;
+        Ok(Api::namespaced(self.client.clone(), &namespace))
+    }
+
+    /// Writes a status, unless it is the one that is there. The write is refused if the object
+    /// has changed since it was read.
+    async fn write_status<K: Kind>(&self, object: &K, status: K::Status) -> Result<K, PassError> {
+        if object.status() == Some(&status) {
+            return Ok(object.clone());
+        }
+        let mut written = object.clone();
+        written.put_status(status);
+        let params = PostParams {
+            dry_run: false,
+            field_manager: Some(STATUS_MANAGER.to_owned()),
+        };
+        let api = self.api(object)?;
+        Ok(api
+            .replace_status(&object.name_any(), &params, &written)
+            .await?)
+    }
+
+    /// Waits until every watch has brought everything once: before that, what is not in a store
+    /// may be there all the same.
+    async fn ready(&self) {
+        let Stores {
+            connections,
+            datasets,
+            exports,
+        } = &self.stores;
+        // A store's writer is dropped only when the process ends.
+        let _ = tokio::join!(
+            connections.wait_until_ready(),
+            datasets.wait_until_ready(),
+            exports.wait_until_ready()
+        );
+    }
+}
+
+/// A duration, up to a tenth longer, so that what began together does not stay together.
+fn jittered(duration: Duration) -> Duration {
+    duration.mul_f64(1.0 + rand::random::<f64>() / 10.0)
+}
+
+/// A nonce that nobody else draws: 32 hexadecimal digits.
+fn nonce() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}

@@ -1,0 +1,68 @@
+//! Waking objects of one kind from elsewhere.
+
+use std::{
+    collections::HashSet,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::{Stream, stream};
+use kube::{Resource, runtime::reflector::ObjectRef};
+use tokio::sync::Notify;
+
+/// Objects that shall be reconciled soon. An object that is poked twice before it is taken is
+/// there once, so the set is never larger than the number of objects.
+pub struct Pokes<K>
+where
+    K: Resource,
+    K::DynamicType: Hash + Eq,
+{
+    waiting: Mutex<HashSet<ObjectRef<K>>>,
+    arrived: Notify,
+}
+
+impl<K> Pokes<K>
+where
+    K: Resource + 'static,
+    K::DynamicType: Hash + Eq + Clone + Send,
+{
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            waiting: Mutex::default(),
+            arrived: Notify::new(),
+        })
+    }
+
+    /// Has the object reconciled soon.
+    pub fn poke(&self, object: ObjectRef<K>) {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(object);
+        self.arrived.notify_one();
+    }
+
+    /// The objects, as they are poked. For one reader.
+    pub fn stream(self: Arc<Self>) -> impl Stream<Item = ObjectRef<K>> + Send + 'static
+    where
+        ObjectRef<K>: Send,
+    {
+        stream::unfold(self, |pokes| async move {
+            loop {
+                // The permit that `notify_one` leaves makes up for a poke between these two.
+                if let Some(object) = pokes.take() {
+                    return Some((object, pokes));
+                }
+                pokes.arrived.notified().await;
+            }
+        })
+    }
+
+    fn take(&self) -> Option<ObjectRef<K>> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let object = waiting.iter().next().cloned()?;
+        waiting.take(&object)
+    }
+}

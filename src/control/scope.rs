@@ -1,0 +1,258 @@
+//! The controllers of one namespace, or of all.
+//!
+//! References never leave a namespace, so scopes share nothing but the process.
+
+use std::{convert::Infallible, future::ready, sync::Arc};
+
+use futures::{FutureExt, StreamExt, future::join_all};
+use kube::{
+    Api, Client,
+    core::DeserializeGuard,
+    runtime::{
+        Controller, controller,
+        events::Recorder,
+        reflector::{Store, store, store::Writer},
+    },
+};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{
+    Context, Kind, Settings, Shared, Stores,
+    events::Events,
+    guard,
+    listeners::Relations,
+    pokes::Pokes,
+    retry::Retries,
+    secrets::Secrets,
+    streams::{self, Listener},
+    tenants::Tenants,
+};
+use crate::{
+    api::{ExportJob, PlatformConnection, ProfileDataset},
+    metrics::Metrics,
+    polling::{Board, Intervals},
+};
+
+/// Passes at a time over exports: each waits most of its time for one reply.
+const EXPORT_PASSES: u16 = 16;
+/// Passes at a time over the other kinds, of which there are few.
+const OTHER_PASSES: u16 = 4;
+
+/// What all scopes of a process share.
+#[derive(Clone)]
+pub struct Process {
+    /// The API server.
+    pub client: Client,
+    /// The UID of the cluster's `kube-system` namespace.
+    pub cluster: String,
+    /// Publishes events.
+    pub recorder: Recorder,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// What flags set.
+    pub settings: Settings,
+    /// The bounds of polling.
+    pub intervals: Intervals,
+    /// Cancelled when the process shall end.
+    pub shutdown: CancellationToken,
+}
+
+/// The controllers of one namespace, or of all.
+pub struct Scope {
+    namespace: Option<String>,
+    context: Arc<Context>,
+    writers: Writers,
+}
+
+struct Writers {
+    connections: Writer<PlatformConnection>,
+    datasets: Writer<ProfileDataset>,
+    exports: Writer<ExportJob>,
+}
+
+/// Whether a scope has seen its objects.
+#[derive(Clone)]
+pub struct Readiness {
+    namespace: Option<String>,
+    context: Arc<Context>,
+}
+
+impl Scope {
+    /// The controllers of a namespace, or of all; nothing runs yet.
+    #[must_use]
+    pub fn new(process: &Process, namespace: Option<String>) -> Self {
+        let Process {
+            client,
+            cluster,
+            recorder,
+            metrics,
+            settings,
+            intervals,
+            shutdown,
+        } = process.clone();
+        let (connections, connection_writer) = store();
+        let (datasets, dataset_writer) = store();
+        let (exports, export_writer) = store();
+        let poked_exports = Pokes::new();
+        let poked_connections = Pokes::new();
+        let shared = Shared {
+            cluster,
+            tenants: Tenants::default(),
+            board: Arc::new(Board::new(intervals, Arc::clone(&poked_exports))),
+            secrets: Secrets::new(client.clone(), Arc::clone(&poked_connections)),
+            retries: Retries::default(),
+            events: Events::new(recorder),
+            metrics,
+            settings,
+            connections: poked_connections,
+            datasets: Pokes::new(),
+            exports: poked_exports,
+            shutdown,
+        };
+        let stores = Stores {
+            connections,
+            datasets,
+            exports,
+        };
+        let context = Arc::new(Context {
+            client,
+            stores,
+            shared: Arc::new(shared),
+        });
+        let writers = Writers {
+            connections: connection_writer,
+            datasets: dataset_writer,
+            exports: export_writer,
+        };
+        Self {
+            namespace,
+            context,
+            writers,
+        }
+    }
+
+    /// Whether the scope has seen its objects.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        Readiness {
+            namespace: self.namespace.clone(),
+            context: Arc::clone(&self.context),
+        }
+    }
+
+    /// Runs until the process shall end, and then until every pass under way has ended.
+    pub async fn run(self) {
+        let Self {
+            namespace,
+            context,
+            writers,
+        } = self;
+        let Writers {
+            connections,
+            datasets,
+            exports,
+        } = writers;
+        let shared = Arc::clone(&context.shared);
+        let namespace = namespace.as_deref();
+        let controllers = [
+            controller(
+                &context,
+                namespace,
+                connections,
+                &shared.connections,
+                OTHER_PASSES,
+            )
+            .boxed(),
+            controller(
+                &context,
+                namespace,
+                datasets,
+                &shared.datasets,
+                OTHER_PASSES,
+            )
+            .boxed(),
+            controller(&context, namespace, exports, &shared.exports, EXPORT_PASSES).boxed(),
+        ];
+        let board = shared.board.run(shared.shutdown.clone());
+        tokio::join!(join_all(controllers), board);
+    }
+}
+
+impl Readiness {
+    /// The kinds whose objects have not been listed yet, each with what it may be for.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let Stores {
+            connections,
+            datasets,
+            exports,
+        } = &self.context.stores;
+        let kinds = [
+            (PlatformConnection::KIND, is_ready(connections)),
+            (ProfileDataset::KIND, is_ready(datasets)),
+            (ExportJob::KIND, is_ready(exports)),
+        ];
+        let scope = self.namespace.as_deref().unwrap_or("all namespaces");
+        kinds
+            .into_iter()
+            .filter(|(_, ready)| !ready)
+            .map(|(kind, _)| {
+                format!(
+                    "{kind}: not listed yet in {scope} (are the CRDs installed, and may this \
+                     ServiceAccount list and watch them?)"
+                )
+            })
+            .collect()
+    }
+
+    /// How many exports are followed.
+    #[must_use]
+    pub fn followed(&self) -> usize {
+        self.context.shared.board.followed()
+    }
+}
+
+fn is_ready<K: Kind>(store: &Store<K>) -> bool {
+    store.wait_until_ready().now_or_never().is_some()
+}
+
+/// The controller of one kind.
+async fn controller<K>(
+    context: &Arc<Context>,
+    namespace: Option<&str>,
+    writer: Writer<K>,
+    pokes: &Arc<Pokes<K>>,
+    passes: u16,
+) where
+    K: Kind,
+    Relations: Listener<K>,
+{
+    let client = context.client.clone();
+    let api: Api<DeserializeGuard<K>> = match namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    };
+    let reader = writer.as_reader();
+    let listener = Arc::new(Relations(Arc::clone(context)));
+    let changes = streams::watch(api, writer, listener);
+    let shutdown = context.shared.shutdown.clone();
+    Controller::for_stream(changes, reader)
+        .with_config(controller::Config::default().concurrency(passes))
+        .reconcile_on(Arc::clone(pokes).stream())
+        .graceful_shutdown_on(shutdown.cancelled_owned())
+        .run(
+            |object, context| guard(object, context).map(Ok::<_, Infallible>),
+            |_, never, _| match *never {},
+            Arc::clone(context),
+        )
+        .for_each(|result| {
+            // A pass ends in an action; what is left is an object that is gone, or a watch that
+            // is being taken up again.
+            if let Err(error) = result {
+                debug!(kind = K::KIND, %error, "nothing to reconcile");
+            }
+            ready(())
+        })
+        .await;
+}

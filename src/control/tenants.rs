@@ -1,0 +1,175 @@
+//! The platform's clients, one for each connection.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    api::{ConnectionStatusRef, Target},
+    platform::{Platform, PlatformError, Sandbox},
+};
+
+/// A connection by namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionKey {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+/// The client of one connection.
+#[derive(Clone)]
+pub struct Tenant {
+    /// A digest of spec and credential: another one calls for another client.
+    pub stamp: String,
+    /// The client.
+    pub platform: Platform,
+    /// Where it goes; no dataset.
+    pub target: Target,
+    /// What the platform said when it was last asked whether the credential works.
+    pub checked: Option<Checked>,
+    /// Whether new submissions may use it.
+    pub standing: Standing,
+}
+
+/// What the platform said of a credential, and when.
+#[derive(Clone)]
+pub struct Checked {
+    /// When.
+    pub at: Instant,
+    /// What.
+    pub result: Result<Vec<Sandbox>, PlatformError>,
+}
+
+/// Whether new submissions may use a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The connection is ready.
+    Ready,
+    /// It is not, or not yet.
+    NotReady,
+    /// It is gone; what was begun with it is finished with it.
+    Retired,
+}
+
+/// The clients of all connections.
+#[derive(Default)]
+pub struct Tenants {
+    by_connection: Mutex<HashMap<ConnectionKey, Tenant>>,
+}
+
+impl ConnectionKey {
+    /// A connection of this namespace.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+}
+
+impl Tenant {
+    /// The connection, as status tells it.
+    #[must_use]
+    pub fn status_ref(&self, name: &str) -> ConnectionStatusRef {
+        ConnectionStatusRef {
+            kind: "PlatformConnection".into(),
+            name: name.to_owned(),
+            organization_id: Some(self.target.organization_id.clone()),
+            sandbox: Some(self.target.sandbox.clone()),
+        }
+    }
+}
+
+impl Tenants {
+    /// The client of a connection.
+    #[must_use]
+    pub fn get(&self, key: &ConnectionKey) -> Option<Tenant> {
+        self.tenants().get(key).cloned()
+    }
+
+    /// The client of a connection, if new submissions may use it.
+    #[must_use]
+    pub fn ready(&self, key: &ConnectionKey) -> Option<Tenant> {
+        self.get(key)
+            .filter(|tenant| tenant.standing == Standing::Ready)
+    }
+
+    /// The client of a connection, if it goes where a submission on record went.
+    #[must_use]
+    pub fn serving(&self, key: &ConnectionKey, target: &Target) -> Option<Tenant> {
+        let Target {
+            platform,
+            organization_id,
+            sandbox,
+            dataset_id: _,
+        } = target;
+        self.get(key).filter(|tenant| {
+            tenant.target.platform == *platform
+                && tenant.target.organization_id == *organization_id
+                && tenant.target.sandbox == *sandbox
+        })
+    }
+
+    /// Keeps a client under its connection. Whether what others may do with it changed.
+    pub fn set(&self, key: ConnectionKey, tenant: Tenant) -> Changed {
+        let mut tenants = self.tenants();
+        let (stamp, standing) = (tenant.stamp.clone(), tenant.standing);
+        match tenants.insert(key, tenant) {
+            Some(old) if old.stamp == stamp && old.standing == standing => Changed::No,
+            Some(_) | None => Changed::Yes,
+        }
+    }
+
+    /// Takes note that new submissions may not use a client. Whether that is new.
+    pub fn suspend(&self, key: &ConnectionKey) -> Changed {
+        match self.tenants().get_mut(key) {
+            Some(tenant) if tenant.standing == Standing::Ready => {
+                tenant.standing = Standing::NotReady;
+                Changed::Yes
+            }
+            Some(_) | None => Changed::No,
+        }
+    }
+
+    /// Has the credential checked anew, since a call was refused.
+    pub fn suspect(&self, key: &ConnectionKey) {
+        if let Some(tenant) = self.tenants().get_mut(key) {
+            tenant.checked = None;
+        }
+    }
+
+    /// Takes note that a connection is gone. Its client stays while something begun with it is
+    /// not finished.
+    pub fn retire(&self, key: &ConnectionKey) {
+        if let Some(tenant) = self.tenants().get_mut(key) {
+            tenant.standing = Standing::Retired;
+        }
+    }
+
+    /// Drops the retired clients that nothing needs any more.
+    pub fn sweep(&self, needed: impl Fn(&ConnectionKey) -> bool) {
+        self.tenants()
+            .retain(|key, tenant| tenant.standing != Standing::Retired || needed(key));
+    }
+
+    fn tenants(&self) -> MutexGuard<'_, HashMap<ConnectionKey, Tenant>> {
+        self.by_connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a call changed something that others act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It did.
+    Yes,
+    /// It did not.
+    No,
+}

@@ -1,0 +1,617 @@
+//! What to do about an export: submit it once, follow it to its end, cancel it when its object
+//! goes.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::{Cause, Finalizer, Life, Need, Windows, connection::Failure, intent_times, request};
+use crate::{
+    api::{
+        Cancellation, CancelledBy, Reason, Submission, SubmissionEvidence, SubmissionOutcome,
+        Target, whole_second,
+    },
+    platform::{Batch, BatchId, BatchState, Consequence, DatasetId, Job, JobId, JobState, Refusal},
+};
+
+/// What is known of an `ExportJob`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// The platform's time.
+    pub now: Timestamp,
+    /// Whether the object is there to stay.
+    pub life: Life,
+    /// Whether our finalizer is on it.
+    pub finalizer: Finalizer,
+    /// The identity of cluster and object, for the request id.
+    pub identity: Identity,
+    /// What its status has on record.
+    pub record: Record,
+    /// The cancellation on record.
+    pub cancellation: Option<Cancellation>,
+    /// What a new submission needs.
+    pub destination: Need<Destination>,
+    /// Whether somebody can talk to the target of the submission on record.
+    pub service: Need<()>,
+    /// What the platform last said of the job.
+    pub sighting: Sighting,
+    /// The nonce that this pass wrote into the intent, if it did.
+    pub held: Option<String>,
+    /// A nonce to use for a new intent.
+    pub nonce: String,
+    /// No request may be sent before this time, after one that was not taken.
+    pub not_before: Option<Timestamp>,
+    /// The bounds of waiting.
+    pub limits: Limits,
+}
+
+/// Who an object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The UID of the cluster's `kube-system` namespace.
+    pub cluster: String,
+    /// The object's UID.
+    pub uid: String,
+}
+
+/// What the status has on record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// No submission, or one that was provably not taken.
+    Fresh,
+    /// A submission whose outcome is not known.
+    Open(Submission),
+    /// The platform's job.
+    Known(Submission, JobId),
+    /// The end.
+    Ended,
+}
+
+/// Where a new submission would go, and with what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Destination {
+    /// Platform, organisation, sandbox and dataset.
+    pub target: Target,
+    /// The body of the request.
+    pub body: Value,
+    /// Whether the dataset was seen to be one that profile exports can write to.
+    pub dataset: DatasetCheck,
+}
+
+/// Whether the dataset of a new submission was looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DatasetCheck {
+    /// It is one of a `ProfileDataset` that is ready, or was looked at in this pass.
+    Suitable,
+    /// Nobody looked yet.
+    Due(DatasetId),
+}
+
+/// What the platform last said of the job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sighting {
+    /// Nothing in the life of this process.
+    Unseen,
+    /// This.
+    Job {
+        /// The job.
+        job: Box<Job>,
+        /// Its batches, as the Catalog shows them.
+        batches: Batches,
+    },
+    /// There is no such job.
+    Missing,
+    /// It cannot be asked at the moment.
+    Trouble(Cause),
+}
+
+/// What the Catalog shows of a succeeded job's batches.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Batches {
+    /// It was not asked.
+    NotAsked,
+    /// It cannot be asked: why.
+    Refused(Cause),
+    /// Each batch of the job, with what the Catalog shows of it.
+    Seen(Vec<(BatchId, Option<Batch>)>),
+}
+
+/// The bounds of waiting; each is a flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The times of the submission protocol.
+    pub windows: Windows,
+    /// How long to wait for a batch of a succeeded job to be readable.
+    pub batch: SignedDuration,
+    /// How long to wait for a cancelled job to end.
+    pub cancel: SignedDuration,
+}
+
+/// What to do next, and how things stand meanwhile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// How the export stands.
+    pub situation: Situation,
+    /// The one next effect.
+    pub effect: Effect,
+}
+
+/// The one next effect.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Nothing but the status; come back when something changes.
+    Rest,
+    /// Nothing but the status; come back at this time at the latest.
+    WakeAt(Timestamp),
+    /// Put the finalizer on.
+    Hold,
+    /// Take the finalizer off.
+    Release,
+    /// Get the dataset to see its schema.
+    CheckDataset(DatasetId),
+    /// Record the intent to submit; then the same pass may send.
+    Intend(Submission),
+    /// Send the request of the intent on record.
+    Post(Submission, Value),
+    /// Let the board follow the job.
+    Follow(Submission, JobId),
+    /// Ask for the job once, now.
+    Look(Submission, JobId),
+    /// Record the cancellation.
+    IntendCancel(Cancellation),
+    /// Ask the platform to cancel the job.
+    Cancel(Submission, JobId, Cancellation),
+}
+
+/// How an export stands: a row of the table of conditions.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Situation {
+    /// It waits for something that is not there yet.
+    Waiting(Cause),
+    /// Something that it needs is there and wrong.
+    Blocked(Cause),
+    /// Its intent is recorded, or about to be.
+    Submitting,
+    /// Its request may or may not have been taken.
+    InDoubt(Submission),
+    /// The platform has it; a cause if something is worth saying.
+    Running(Option<Cause>),
+    /// The platform is done and the data is not readable yet.
+    WaitingForBatch(Cause),
+    /// It is being cancelled.
+    Cancelling(Cause),
+    /// It ended.
+    Ends(Ending),
+    /// It ended before; nothing is left to say.
+    AtRest,
+    /// Its status was made for another object.
+    Foreign,
+    /// Its object is deleted and nothing is left to do; a warning if something may be left behind.
+    Leaving(Option<Cause>),
+}
+
+/// How an export ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    /// Well.
+    Succeeded(DataAvailability),
+    /// The platform says that it failed.
+    Failed,
+    /// It was cancelled in the platform, not by this object.
+    CancelledInPlatform,
+    /// The platform rejected the request.
+    Rejected(Cause),
+}
+
+/// What became of a request that was sent, or was to be.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Posted {
+    /// The platform took it.
+    Taken(Box<Job>),
+    /// It was provably not taken: it may be tried again, after the time the cause calls for.
+    NotTaken {
+        /// Why.
+        cause: Cause,
+        /// What is recorded.
+        outcome: SubmissionOutcome,
+        /// What that rests on.
+        evidence: SubmissionEvidence,
+        /// How long the platform asks to wait, if it does.
+        retry_after: Option<Duration>,
+    },
+    /// The platform rejected it.
+    Rejected(Cause),
+    /// It may or may not have been taken.
+    InDoubt(Cause),
+}
+
+/// Whether the data of a succeeded export can be read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum DataAvailability {
+    /// Every batch is readable.
+    Readable,
+    /// It could not be seen, or not all of it: why.
+    Unknown(Cause),
+}
+
+/// What to do about an export.
+#[must_use]
+pub fn decide(facts: &Facts) -> Plan {
+    if is_foreign(facts) {
+        return foreign(facts);
+    }
+    match (facts.life, &facts.record) {
+        (_, Record::Ended) => match facts.finalizer {
+            Finalizer::Present => plan(Situation::AtRest, Effect::Release),
+            Finalizer::Absent => plan(Situation::AtRest, Effect::Rest),
+        },
+        (Life::Live, Record::Fresh) => submit(facts),
+        (Life::Live, Record::Open(submission)) => send(facts, submission),
+        (Life::Live, Record::Known(submission, job)) => follow(facts, submission, job),
+        (Life::Deleting, Record::Fresh) => leave(facts, None),
+        (Life::Deleting, Record::Open(submission)) => leave_in_doubt(facts, submission),
+        (Life::Deleting, Record::Known(submission, job)) => cancel(facts, submission, job),
+    }
+}
+
+/// Whether the submission on record was made for another object (copied or forged): its request
+/// id does not follow from this cluster, this UID and the attempt.
+fn is_foreign(facts: &Facts) -> bool {
+    let Identity { cluster, uid } = &facts.identity;
+    match &facts.record {
+        Record::Fresh | Record::Ended => false,
+        Record::Open(submission) | Record::Known(submission, _) => {
+            submission.request_id != request::request_id(cluster, uid, submission.attempt)
+        }
+    }
+}
+
+fn foreign(facts: &Facts) -> Plan {
+    match (facts.life, facts.finalizer) {
+        (Life::Live, _) => plan(Situation::Foreign, Effect::Rest),
+        // Nothing of what such a status names is ours to cancel.
+        (Life::Deleting, _) => leave(facts, None),
+    }
+}
+
+fn submit(facts: &Facts) -> Plan {
+    let destination = match &facts.destination {
+        Need::Waiting(cause) => return rest(Situation::Waiting(cause.clone())),
+        Need::Wrong(cause) => return rest(Situation::Blocked(cause.clone())),
+        Need::Met(destination) => destination,
+    };
+    if let Some(time) = facts.not_before.filter(|time| *time > facts.now) {
+        let cause = Cause::new(
+            Reason::NotSent,
+            format!("the last request was not taken; it is sent again after {time}"),
+        );
+        return plan(Situation::Waiting(cause), Effect::WakeAt(time));
+    }
+    if let DatasetCheck::Due(dataset) = &destination.dataset {
+        return plan(Situation::Submitting, Effect::CheckDataset(dataset.clone()));
+    }
+    // The finalizer is there before the first write to the platform can be.
+    if facts.finalizer == Finalizer::Absent {
+        return plan(Situation::Submitting, Effect::Hold);
+    }
+    let Destination {
+        target,
+        body,
+        dataset: _,
+    } = destination;
+    let Identity { cluster, uid } = &facts.identity;
+    let (intent_time, send_before, settle_after) = intent_times(facts.now, facts.limits.windows);
+    let attempt = 1;
+    let submission = Submission {
+        attempt,
+        r#try: facts.nonce.clone(),
+        request_id: request::request_id(cluster, uid, attempt),
+        fingerprint: request::fingerprint(body, &target.organization_id, &target.sandbox),
+        target: target.clone(),
+        intent_time,
+        send_before,
+        settle_after,
+        outcome: None,
+        evidence: None,
+    };
+    plan(Situation::Submitting, Effect::Intend(submission))
+}
+
+/// An intent is on record. Only the pass that wrote it may send, only while the object as written
+/// shows our finalizer, and only what the intent says.
+fn send(facts: &Facts, submission: &Submission) -> Plan {
+    let ours = facts.held.as_deref() == Some(submission.r#try.as_str());
+    match (&facts.destination, ours, facts.finalizer) {
+        (Need::Met(destination), true, Finalizer::Present)
+            if destination.target == submission.target =>
+        {
+            plan(
+                Situation::Submitting,
+                Effect::Post(submission.clone(), destination.body.clone()),
+            )
+        }
+        (Need::Met(_) | Need::Waiting(_) | Need::Wrong(_), true | false, _) => {
+            rest(Situation::InDoubt(submission.clone()))
+        }
+    }
+}
+
+fn follow(facts: &Facts, submission: &Submission, id: &JobId) -> Plan {
+    // Stripped by hand while the job may run: put on again, or a deletion would leave it running.
+    if facts.finalizer == Finalizer::Absent {
+        return plan(Situation::Running(None), Effect::Hold);
+    }
+    match &facts.service {
+        Need::Met(()) => {}
+        Need::Waiting(cause) | Need::Wrong(cause) => {
+            return rest(Situation::Running(Some(cause.clone())));
+        }
+    }
+    let on = Effect::Follow(submission.clone(), id.clone());
+    match &facts.sighting {
+        Sighting::Unseen => plan(Situation::Running(None), on),
+        Sighting::Missing => {
+            let cause = Cause::new(
+                Reason::JobNotFound,
+                format!("the platform shows no job {id} at the moment; it is looked for again"),
+            );
+            plan(Situation::Running(Some(cause)), on)
+        }
+        Sighting::Trouble(cause) => plan(Situation::Running(Some(cause.clone())), on),
+        Sighting::Job { job, batches } => match job.state() {
+            JobState::Running => plan(Situation::Running(None), on),
+            JobState::Unknown => {
+                let cause = Cause::new(
+                    Reason::UnknownStatus,
+                    format!(
+                        "the platform gives the job's status as {}, which no document names; it \
+                         is followed on",
+                        job.status
+                    ),
+                );
+                plan(Situation::Running(Some(cause)), on)
+            }
+            JobState::Failed => rest(Situation::Ends(Ending::Failed)),
+            JobState::Cancelled => rest(Situation::Ends(Ending::CancelledInPlatform)),
+            JobState::Succeeded => succeeded(facts, job, batches, on),
+        },
+    }
+}
+
+/// The job succeeded: the export is complete when its batches can be read, or when waiting for
+/// that has taken too long.
+fn succeeded(facts: &Facts, job: &Job, batches: &Batches, on: Effect) -> Plan {
+    let ends = |data| rest(Situation::Ends(Ending::Succeeded(data)));
+    let unknown =
+        |reason, message: String| ends(DataAvailability::Unknown(Cause::new(reason, message)));
+    if job.batches.is_empty() {
+        return unknown(
+            Reason::NoBatch,
+            "the platform named no batch, so whether the data can be read was not seen".into(),
+        );
+    }
+    let ended = job.update_time.unwrap_or(facts.now);
+    let deadline = ended
+        .saturating_add(facts.limits.batch)
+        .unwrap_or(Timestamp::MAX);
+    let late = facts.now >= deadline;
+    let seen = match batches {
+        Batches::NotAsked => return plan(Situation::Running(None), on),
+        Batches::Refused(cause) if late => {
+            return ends(DataAvailability::Unknown(cause.clone()));
+        }
+        Batches::Refused(cause) => {
+            return plan(Situation::WaitingForBatch(cause.clone()), on);
+        }
+        Batches::Seen(seen) => seen,
+    };
+    let state = |batch: &Option<Batch>| {
+        batch
+            .as_ref()
+            .map_or(BatchState::Pending, |batch| BatchState::of(&batch.status))
+    };
+    let of = |wanted: BatchState| {
+        seen.iter()
+            .filter(move |(_, batch)| state(batch) == wanted)
+            .map(|(id, _)| id)
+    };
+    if let Some(id) = of(BatchState::Unreadable).next() {
+        return unknown(
+            Reason::BatchUnreadable,
+            format!(
+                "the Catalog shows batch {id} in a state from which it does not become readable"
+            ),
+        );
+    }
+    match of(BatchState::Pending).next() {
+        None => ends(DataAvailability::Readable),
+        Some(id) if late => unknown(
+            Reason::BatchNotSeen,
+            format!("the Catalog did not show batch {id} as readable in time; look at it there"),
+        ),
+        Some(id) => {
+            let cause = Cause::new(
+                Reason::WaitingForBatch,
+                format!(
+                    "the job succeeded; batch {id} is not readable yet (looked at until {deadline})"
+                ),
+            );
+            plan(Situation::WaitingForBatch(cause), on)
+        }
+    }
+}
+
+fn cancel(facts: &Facts, submission: &Submission, id: &JobId) -> Plan {
+    if facts.finalizer == Finalizer::Absent {
+        return plan(Situation::Leaving(None), Effect::Rest);
+    }
+    match &facts.service {
+        Need::Met(()) => {}
+        Need::Waiting(cause) | Need::Wrong(cause) => {
+            let cause = Cause::new(
+                cause.reason,
+                format!("job {id} cannot be cancelled yet: {}", cause.message),
+            );
+            return rest(Situation::Cancelling(cause));
+        }
+    }
+    let cancelling =
+        |message: String| Situation::Cancelling(Cause::new(Reason::Cancelling, message));
+    match &facts.sighting {
+        Sighting::Unseen => {
+            let look = Effect::Look(submission.clone(), id.clone());
+            return plan(
+                cancelling(format!("looking at job {id} before it is cancelled")),
+                look,
+            );
+        }
+        // Nobody runs that job any more.
+        Sighting::Missing => return leave(facts, None),
+        Sighting::Job { job, batches: _ } => match job.state() {
+            JobState::Succeeded | JobState::Failed | JobState::Cancelled => {
+                return leave(facts, None);
+            }
+            JobState::Running | JobState::Unknown => {}
+        },
+        Sighting::Trouble(cause) => {
+            let situation = Situation::Cancelling(Cause::new(
+                cause.reason,
+                format!("job {id} is not cancelled yet: {}", cause.message),
+            ));
+            return plan(situation, Effect::Follow(submission.clone(), id.clone()));
+        }
+    }
+    let Some(cancellation) = &facts.cancellation else {
+        let cancellation = Cancellation {
+            requested_at: whole_second(facts.now),
+            by: CancelledBy::Deletion,
+            accepted_at: None,
+        };
+        let situation = cancelling(format!("job {id} is being cancelled"));
+        return plan(situation, Effect::IntendCancel(cancellation));
+    };
+    if cancellation.accepted_at.is_none() {
+        let effect = Effect::Cancel(submission.clone(), id.clone(), cancellation.clone());
+        return plan(cancelling(format!("job {id} is being cancelled")), effect);
+    }
+    let deadline = cancellation
+        .requested_at
+        .saturating_add(facts.limits.cancel)
+        .unwrap_or(Timestamp::MAX);
+    if facts.now >= deadline {
+        let cause = Cause::new(
+            Reason::CancelTimedOut,
+            format!(
+                "job {id} in dataset {} was asked to cancel at {} and had not ended by {deadline}; \
+                 look at it in the platform",
+                submission.target.dataset_id.as_deref().unwrap_or_default(),
+                cancellation.requested_at,
+            ),
+        );
+        return leave(facts, Some(cause));
+    }
+    let situation = cancelling(format!("the platform is cancelling job {id}"));
+    plan(situation, Effect::Follow(submission.clone(), id.clone()))
+}
+
+/// Deleted while in doubt: nothing is sent, and the object is let go with a warning that says
+/// what to look for.
+fn leave_in_doubt(facts: &Facts, submission: &Submission) -> Plan {
+    let cause = Cause::new(
+        Reason::DeletedInDoubt,
+        format!(
+            "deleted while it was not known whether the platform took the request: look in its \
+             list of export jobs for request id {}, or a job into dataset {} created between {} \
+             and {}, and cancel it there if it is not wanted",
+            submission.request_id,
+            submission.target.dataset_id.as_deref().unwrap_or_default(),
+            submission.intent_time,
+            submission.settle_after,
+        ),
+    );
+    leave(facts, Some(cause))
+}
+
+fn leave(facts: &Facts, warning: Option<Cause>) -> Plan {
+    let effect = match facts.finalizer {
+        Finalizer::Present => Effect::Release,
+        Finalizer::Absent => Effect::Rest,
+    };
+    plan(Situation::Leaving(warning), effect)
+}
+
+fn plan(situation: Situation, effect: Effect) -> Plan {
+    Plan { situation, effect }
+}
+
+fn rest(situation: Situation) -> Plan {
+    plan(situation, Effect::Rest)
+}
+
+/// What became of a request, from what the platform's client made of it.
+///
+/// Only what proves that the platform did not take the request lets it be sent again.
+#[must_use]
+pub fn posted(result: Result<Job, Failure>) -> Posted {
+    let Failure {
+        consequence,
+        message,
+    } = match result {
+        Ok(job) => return Posted::Taken(Box::new(job)),
+        Err(failure) => failure,
+    };
+    let not_taken = |reason, outcome, evidence, retry_after| Posted::NotTaken {
+        cause: Cause::new(reason, message.clone()),
+        outcome,
+        evidence,
+        retry_after,
+    };
+    let refused = |reason, retry_after| {
+        let (outcome, evidence) = (SubmissionOutcome::Refused, SubmissionEvidence::Gateway);
+        not_taken(reason, outcome, evidence, retry_after)
+    };
+    match consequence {
+        Consequence::NotSent
+        | Consequence::CredentialRejected(_)
+        | Consequence::Misconfigured { setting: _ } => {
+            let (outcome, evidence) = (SubmissionOutcome::NotSent, SubmissionEvidence::Unsent);
+            not_taken(Reason::NotSent, outcome, evidence, None)
+        }
+        Consequence::Refused(Refusal::Unauthenticated) => refused(Reason::Refused, None),
+        Consequence::Refused(Refusal::Forbidden) => refused(Reason::AccessDenied, None),
+        Consequence::Refused(Refusal::Throttled { retry_after }) => {
+            refused(Reason::PlatformThrottled, retry_after)
+        }
+        Consequence::Rejected | Consequence::NotFound => {
+            Posted::Rejected(Cause::new(Reason::Rejected, message))
+        }
+        Consequence::Retry
+        | Consequence::Throttled { retry_after: _ }
+        | Consequence::Unauthenticated
+        | Consequence::Forbidden
+        | Consequence::Redirected
+        | Consequence::InDoubt => Posted::InDoubt(Cause::new(Reason::SubmissionInDoubt, message)),
+    }
+}
+
+/// What the status has on record of a submission: its own word on the outcome, the job's id and
+/// whether it ended.
+#[must_use]
+pub fn record(submission: Option<&Submission>, job: Option<&str>, ended: bool) -> Record {
+    match (submission, job) {
+        _ if ended => Record::Ended,
+        (None, None | Some(_)) => Record::Fresh,
+        (Some(submission), Some(job)) => Record::Known(submission.clone(), JobId::new(job)),
+        (Some(submission), None) => match submission.outcome {
+            Some(SubmissionOutcome::NotSent | SubmissionOutcome::Refused) => Record::Fresh,
+            // An outcome that says taken without an id is none that this program writes.
+            None
+            | Some(
+                SubmissionOutcome::Posted
+                | SubmissionOutcome::Adopted
+                | SubmissionOutcome::Rejected,
+            ) => Record::Open(submission.clone()),
+        },
+    }
+}

@@ -1,0 +1,199 @@
+//! Wiring: from flags to a process that runs until it is told to end.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, ResourceExt,
+    runtime::events::{Recorder, Reporter},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::{
+    admin::{self, Admin},
+    api::{self, CrdError},
+    cli::{Cli, Command, CrdArgs, FlagError, Run},
+    control::scope::{Process, Scope},
+    metrics::Metrics,
+    telemetry,
+};
+
+/// The name under which events are published.
+const CONTROLLER: &str = "aep-export-operator";
+/// The namespace whose UID tells clusters apart: every cluster has one, for all its life.
+const CLUSTER_NAMESPACE: &str = "kube-system";
+/// How soon the API server is asked again at the start.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Why the program ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A flag.
+    #[error(transparent)]
+    Flag(#[from] FlagError),
+    /// The log filter.
+    #[error("--log-filter: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// The CRDs.
+    #[error(transparent)]
+    Crd(#[from] CrdError),
+    /// The API server cannot be found: neither a kubeconfig nor a ServiceAccount.
+    #[error("no Kubernetes API server is configured (set KUBECONFIG, or run in a pod): {0}")]
+    Config(#[from] kube::config::InferConfigError),
+    /// The client of the API server.
+    #[error("the Kubernetes API: {0}")]
+    Kubernetes(#[from] kube::Error),
+    /// The admin server.
+    #[error("--admin-address {address}: {source}")]
+    Admin {
+        /// Where it should listen.
+        address: SocketAddr,
+        /// Why it does not.
+        source: io::Error,
+    },
+    /// Files or signals.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+///
+/// What keeps the program from going on.
+pub async fn run(cli: Cli) -> Result<(), RunError> {
+    let Cli { command } = cli;
+    match command {
+        Command::Crd(args) => crd(&args),
+        Command::Run(args) => operate(args.resolve()?).await,
+    }
+}
+
+fn crd(CrdArgs { directory }: &CrdArgs) -> Result<(), RunError> {
+    for (name, crd) in api::crds()? {
+        let yaml = api::to_yaml(&crd)?;
+        match directory {
+            Some(directory) => std::fs::write(directory.join(format!("{name}.yaml")), yaml)?,
+            None => io::Write::write_all(&mut io::stdout(), format!("---\n{yaml}").as_bytes())?,
+        }
+    }
+    Ok(())
+}
+
+async fn operate(run: Run) -> Result<(), RunError> {
+    let Run {
+        log_format,
+        log_filter,
+        admin_address,
+        namespaces,
+        settings,
+        intervals,
+        drain,
+    } = run;
+    telemetry::init(log_format, &log_filter)?;
+    let shutdown = CancellationToken::new();
+    let signals = end_on_signals(&shutdown)?;
+    let config = kube::Config::infer().await?;
+    let client = Client::try_from(config)?;
+    let metrics = Metrics::new();
+    let reporter = Reporter {
+        controller: CONTROLLER.into(),
+        instance: hostname(),
+    };
+    let recorder = Recorder::new(client.clone(), reporter);
+    let Some(cluster) = shutdown.run_until_cancelled(cluster(&client)).await else {
+        return Ok(());
+    };
+    let process = Process {
+        client,
+        cluster,
+        recorder,
+        metrics: metrics.clone(),
+        settings,
+        intervals,
+        shutdown: shutdown.clone(),
+    };
+    let scopes: Vec<Scope> = if namespaces.is_empty() {
+        vec![Scope::new(&process, None)]
+    } else {
+        namespaces
+            .into_iter()
+            .map(|name| Scope::new(&process, Some(name)))
+            .collect()
+    };
+    let listener = TcpListener::bind(admin_address)
+        .await
+        .map_err(|source| RunError::Admin {
+            address: admin_address,
+            source,
+        })?;
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        admin = %listener.local_addr()?,
+        cluster = process.cluster,
+        "started"
+    );
+    let admin = Admin {
+        metrics,
+        scopes: scopes.iter().map(Scope::readiness).collect(),
+    };
+    let admin = tokio::spawn(admin::serve(listener, admin, shutdown.clone()));
+    let scopes = tokio::spawn(join_all(scopes.into_iter().map(Scope::run)));
+    shutdown.cancelled().await;
+    info!(timeout = ?drain, "ending: nothing new is begun");
+    if tokio::time::timeout(drain, scopes).await.is_err() {
+        warn!("ended before every pass was done; what was under way is settled at the next start");
+    }
+    signals.abort();
+    if let Ok(Err(error)) = admin.await {
+        error!(%error, "the admin server");
+    }
+    info!("ended");
+    Ok(())
+}
+
+/// The UID of a namespace that every cluster has for all its life.
+async fn cluster(client: &Client) -> String {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    loop {
+        match namespaces.get(CLUSTER_NAMESPACE).await {
+            Ok(namespace) => {
+                if let Some(uid) = namespace.uid() {
+                    return uid;
+                }
+            }
+            // Without it no export can be told from another cluster's; there is no going on.
+            Err(error) => {
+                warn!(%error, "namespace {CLUSTER_NAMESPACE} cannot be read; asking again")
+            }
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+fn end_on_signals(shutdown: &CancellationToken) -> Result<tokio::task::JoinHandle<()>, io::Error> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let shutdown = shutdown.clone();
+    Ok(tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        shutdown.cancel();
+    }))
+}
+
+fn hostname() -> Option<String> {
+    rustix::system::uname()
+        .nodename()
+        .to_str()
+        .ok()
+        .map(str::to_owned)
+}
