@@ -1,0 +1,184 @@
+//! The API server, with the CRDs and roles of this project.
+
+use std::{io::Write, path::Path, process::Stdio};
+
+use aep_control_plane::shared;
+use k8s_openapi::{
+    api::{
+        authentication::v1::{TokenRequest, TokenRequestSpec},
+        core::v1::{Namespace, ServiceAccount},
+        rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding, RoleRef, Subject},
+    },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, Config,
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+    runtime::{conditions, wait::await_condition},
+};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use aep_export_operator::api::{self, ExportJob};
+
+/// The ClusterRoles of `deploy/rbac.yaml`.
+const ROLE: &str = "aep-export-operator";
+const IDENTITY_ROLE: &str = "aep-export-operator-cluster-identity";
+
+/// A client of the API server as an administrator, with CRDs and roles installed.
+pub async fn admin() -> Client {
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    let client = client().await;
+    INSTALLED.get_or_init(|| install(client.clone())).await;
+    client
+}
+
+async fn client() -> Client {
+    let plane = shared().unwrap_or_else(|error| panic!("{error}"));
+    let kubeconfig = Kubeconfig::read_from(plane.kubeconfig()).unwrap();
+    let options = KubeConfigOptions::default();
+    Client::try_from(Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap()).unwrap()
+}
+
+async fn install(client: Client) {
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let params = PatchParams::apply("e2e").force();
+    for (name, crd) in api::crds().unwrap() {
+        crds.patch(&name, &params, &Patch::Apply(&crd)).await.unwrap();
+        await_condition(crds.clone(), &name, conditions::is_crd_established()).await.unwrap();
+    }
+    let roles: Api<ClusterRole> = Api::all(client);
+    for document in documents(include_str!("../../../deploy/rbac.yaml")) {
+        if document["kind"] == "ClusterRole" {
+            let name = document["metadata"]["name"].as_str().unwrap();
+            roles.patch(name, &params, &Patch::Apply(&document)).await.unwrap();
+        }
+    }
+}
+
+/// The documents of a YAML text.
+pub fn documents(yaml: &str) -> Vec<serde_json::Value> {
+    serde_saphyr::from_multiple(yaml).unwrap()
+}
+
+/// A new namespace, named for a test.
+pub async fn namespace(client: &Client, name: &str) -> String {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let namespace = Namespace {
+        metadata: ObjectMeta { generate_name: Some(format!("{name}-")), ..ObjectMeta::default() },
+        ..Namespace::default()
+    };
+    let created = namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    created.metadata.name.unwrap()
+}
+
+/// A ServiceAccount with the operator's rights in this namespace, and a kubeconfig for it.
+pub async fn service_account(client: &Client, namespace: &str, kubeconfig: &Path) {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    let account = ServiceAccount { metadata: named("operator"), ..ServiceAccount::default() };
+    accounts.create(&PostParams::default(), &account).await.unwrap();
+    let subjects = Some(vec![Subject {
+        kind: "ServiceAccount".into(),
+        name: "operator".into(),
+        namespace: Some(namespace.into()),
+        api_group: None,
+    }]);
+    let role = |name: &str| RoleRef {
+        api_group: "rbac.authorization.k8s.io".into(),
+        kind: "ClusterRole".into(),
+        name: name.into(),
+    };
+    let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
+    let binding = RoleBinding {
+        metadata: named("operator"),
+        role_ref: role(ROLE),
+        subjects: subjects.clone(),
+    };
+    bindings.create(&PostParams::default(), &binding).await.unwrap();
+    let bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
+    let binding = ClusterRoleBinding {
+        metadata: named(namespace),
+        role_ref: role(IDENTITY_ROLE),
+        subjects,
+    };
+    bindings.create(&PostParams::default(), &binding).await.unwrap();
+    let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
+    let token = accounts
+        .create_token_request("operator", &PostParams::default(), &request)
+        .await
+        .unwrap()
+        .status
+        .unwrap()
+        .token;
+    write_kubeconfig(kubeconfig, namespace, &token);
+}
+
+fn write_kubeconfig(path: &Path, namespace: &str, token: &str) {
+    let plane = shared().unwrap();
+    let text = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{
+            "name": "e2e",
+            "cluster": {
+                "server": plane.server(),
+                "certificate-authority": plane.ca_certificate(),
+            },
+        }],
+        "users": [{ "name": "operator", "user": { "token": token } }],
+        "contexts": [{
+            "name": "e2e",
+            "context": { "cluster": "e2e", "user": "operator", "namespace": namespace },
+        }],
+        "current-context": "e2e",
+    });
+    std::fs::write(path, text.to_string()).unwrap();
+}
+
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() }
+}
+
+/// Runs kubectl as an administrator; whether it succeeded, and what it printed on both channels.
+pub fn kubectl(namespace: &str, args: &[&str], input: Option<&str>) -> (bool, String) {
+    let mut command = shared().unwrap().kubectl();
+    command.args(["--namespace", namespace]).args(args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.unwrap_or_default().as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Lets go of what a test left behind: its exports, which no operator holds any more, and its
+/// namespace, which the control plane ends in its own time.
+pub fn clean_up(namespace: &str) {
+    let namespace = namespace.to_owned();
+    let cleaner = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let client = client().await;
+            let exports: Api<ExportJob> = Api::namespaced(client.clone(), &namespace);
+            let none = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+            for export in exports.list_metadata(&Default::default()).await.into_iter().flatten() {
+                let name = export.metadata.name.unwrap_or_default();
+                let _ = exports.patch_metadata(&name, &PatchParams::default(), &none).await;
+            }
+            delete(Api::<ClusterRoleBinding>::all(client.clone()), &namespace).await;
+            delete(Api::<Namespace>::all(client), &namespace).await;
+        });
+    });
+    let _ = cleaner.join();
+}
+
+async fn delete<K>(api: Api<K>, name: &str)
+where
+    K: Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let _ = api.delete(name, &DeleteParams::default()).await;
+}

@@ -1,0 +1,366 @@
+//! What every test stands on.
+
+mod cluster;
+mod simulator;
+mod wait;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::Command,
+    time::Duration,
+};
+
+use aep_control_plane::{Guarded, Signal, workspace_binary};
+use aep_export_operator::api::{
+    Condition, ExportJob, PlatformConnection, ProfileDataset, SubmissionOutcome,
+};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub use cluster::{admin, kubectl};
+pub use simulator::Simulator;
+pub use wait::{LONG, eventually, until};
+
+/// The organisation of every simulated tenant.
+pub const ORGANIZATION: &str = "745F37C35E4B776E0A49421B@AdobeOrg";
+
+/// A namespace with a simulated tenant, and an operator for it once one is started.
+pub struct World {
+    /// The API server, as an administrator.
+    pub client: Client,
+    /// The namespace of this test.
+    pub namespace: String,
+    /// The tenant of this test.
+    pub simulator: Simulator,
+    operator: Option<Guarded>,
+    flags: Vec<String>,
+    kubeconfig: PathBuf,
+    admin_port: u16,
+    directory: TempDir,
+}
+
+impl World {
+    /// With an operator.
+    pub async fn start(name: &str) -> Self {
+        let mut world = Self::without_operator(name).await;
+        world.start_operator(&[]).await;
+        world
+    }
+
+    /// Without an operator.
+    pub async fn without_operator(name: &str) -> Self {
+        let directory = tempfile::Builder::new().prefix("aep-e2e-").tempdir().unwrap();
+        let client = admin().await;
+        let namespace = cluster::namespace(&client, name).await;
+        let kubeconfig = directory.path().join("operator.kubeconfig");
+        cluster::service_account(&client, &namespace, &kubeconfig).await;
+        let simulator = Simulator::start(directory.path()).await;
+        Self {
+            client,
+            namespace,
+            simulator,
+            operator: None,
+            flags: Vec::new(),
+            kubeconfig,
+            admin_port: 0,
+            directory,
+        }
+    }
+
+    /// Starts the operator with more flags, and waits until it is ready.
+    pub async fn start_operator(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(ToString::to_string).collect();
+        self.admin_port = simulator::free_port();
+        let mut command = Command::new(workspace_binary("aep-export-operator").unwrap());
+        command
+            .env("KUBECONFIG", &self.kubeconfig)
+            .arg("run")
+            .args(["--admin-address", &format!("127.0.0.1:{}", self.admin_port)])
+            .args(["--watch-namespaces", &self.namespace])
+            .args(["--allowed-hosts", "127.0.0.1", "--allow-http"])
+            .args(["--poll-interval-min", "100ms", "--poll-interval-max", "200ms"])
+            .args(["--log-filter", "info,aep_export_operator=debug"])
+            .args(flags);
+        let log = self.directory.path().join("operator.log");
+        self.operator = Some(Guarded::spawn(&command, &log).unwrap());
+        let url = format!("http://127.0.0.1:{}/readyz", self.admin_port);
+        eventually("the operator to be ready", || async {
+            let reply = reqwest::get(&url).await.map_err(|error| error.to_string())?;
+            if reply.status().is_success() {
+                Ok(())
+            } else {
+                Err(reply.text().await.unwrap_or_default())
+            }
+        })
+        .await;
+    }
+
+    /// Ends the operator at once, as a crash does.
+    pub fn kill_operator(&mut self) {
+        let mut operator = self.operator.take().expect("an operator");
+        operator.kill(Signal::KILL).unwrap();
+        operator.wait_exit(LONG).unwrap();
+    }
+
+    /// Ends the operator as Kubernetes does, and tells how long it took.
+    pub fn stop_operator(&mut self) -> Duration {
+        let mut operator = self.operator.take().expect("an operator");
+        let began = std::time::Instant::now();
+        operator.kill(Signal::TERM).unwrap();
+        let exit = operator.wait_exit(LONG).unwrap();
+        assert!(exit.success(), "the operator ended with {exit}\n{}", self.log());
+        began.elapsed()
+    }
+
+    /// Starts it again, as it was.
+    pub async fn restart_operator(&mut self) {
+        let flags = self.flags.clone();
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        self.start_operator(&flags).await;
+    }
+
+    /// Whether the operator's process runs.
+    pub fn operator_runs(&mut self) -> bool {
+        self.operator.as_mut().is_some_and(|operator| operator.exit().is_none())
+    }
+
+    /// What the operator wrote so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.directory.path().join("operator.log")).unwrap_or_default()
+    }
+
+    /// A page of the operator's admin server.
+    pub async fn admin_page(&self, path: &str) -> String {
+        let url = format!("http://127.0.0.1:{}{path}", self.admin_port);
+        reqwest::get(url).await.unwrap().text().await.unwrap()
+    }
+
+    /// The objects of a kind in this namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Creates an object from its spec.
+    pub async fn create<K>(&self, name: &str, spec: Value) -> K
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned
+            + Serialize,
+    {
+        let object = json!({
+            "apiVersion": K::api_version(&()),
+            "kind": K::kind(&()),
+            "metadata": { "name": name },
+            "spec": spec,
+        });
+        let object: K = serde_json::from_value(object).unwrap();
+        self.api().create(&PostParams::default(), &object).await.unwrap()
+    }
+
+    /// Creates a Secret.
+    pub async fn create_secret(&self, name: &str, values: &[(&str, &str)]) {
+        let values: BTreeMap<_, _> =
+            values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let secret = Secret {
+            metadata: kube::api::ObjectMeta { name: Some(name.into()), ..Default::default() },
+            string_data: Some(values),
+            ..Secret::default()
+        };
+        self.api::<Secret>().create(&PostParams::default(), &secret).await.unwrap();
+    }
+
+    /// Creates the Secret and the connection `prod`, and waits until it is ready.
+    pub async fn connect(&self) {
+        self.create_secret("aep-credentials", &[
+            ("client_id", "demo-client"),
+            ("client_secret", "demo-secret"),
+        ])
+        .await;
+        self.create::<PlatformConnection>("prod", self.connection_spec()).await;
+        self.until::<PlatformConnection>("prod", "Ready", |c| is(conditions(c), "Ready", "True"))
+            .await;
+    }
+
+    /// The spec of a connection to this test's tenant.
+    pub fn connection_spec(&self) -> Value {
+        json!({
+            "organizationId": ORGANIZATION,
+            "sandbox": "prod",
+            "auth": { "oauthServerToServer": { "secretRef": { "name": "aep-credentials" } } },
+            "endpoints": { "platform": self.simulator.url(), "ims": self.simulator.url() },
+        })
+    }
+
+    /// A tenant with a connection, and the dataset `profiles` in it.
+    pub async fn furnish(&self) -> String {
+        self.connect().await;
+        self.create::<ProfileDataset>("profiles", json!({
+            "connectionRef": { "name": "prod" },
+            "dataset": { "name": "Profile Data Export" },
+        }))
+        .await;
+        let dataset = self
+            .until::<ProfileDataset>("profiles", "Ready", |d| is(conditions(d), "Ready", "True"))
+            .await;
+        dataset.status.unwrap().dataset_id.unwrap()
+    }
+
+    /// Creates an export into `profiles`.
+    pub async fn export(&self, name: &str) -> ExportJob {
+        self.create(name, export_into("profiles")).await
+    }
+
+    /// Waits until an object is as wanted.
+    pub async fn until<K>(&self, name: &str, what: &str, wanted: impl Fn(&K) -> bool) -> K
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned
+            + Serialize
+            + Send
+            + 'static,
+    {
+        until(&self.api::<K>(), name, what, wanted, || self.log()).await
+    }
+
+    /// Waits until an export is in a phase.
+    pub async fn until_phase(&self, name: &str, phase: &str) -> ExportJob {
+        self.until(name, phase, |export: &ExportJob| {
+            export.status.as_ref().and_then(|s| s.phase.as_deref()) == Some(phase)
+        })
+        .await
+    }
+
+    /// Deletes an object, and does not wait.
+    pub async fn delete<K>(&self, name: &str)
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned,
+    {
+        self.api::<K>().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Merges a patch into an object.
+    pub async fn patch<K>(&self, name: &str, patch: Value) -> Result<K, kube::Error>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned,
+    {
+        self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await
+    }
+
+    /// Waits until an object is gone.
+    pub async fn until_gone<K>(&self, name: &str)
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned,
+    {
+        let api = self.api::<K>();
+        eventually(&format!("{name} to be gone"), || async {
+            match api.get_opt(name).await {
+                Ok(None) => Ok(()),
+                Ok(Some(object)) => Err(format!("{object:#?}\n{}", self.log())),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await;
+    }
+
+    /// The reasons and notes of the events about an object, oldest first.
+    pub async fn events_of(&self, name: &str) -> Vec<(String, String)> {
+        use k8s_openapi::api::events::v1::Event;
+        let events = self.api::<Event>().list(&Default::default()).await.unwrap();
+        let mut events: Vec<Event> = events
+            .into_iter()
+            .filter(|event| {
+                event.regarding.as_ref().and_then(|object| object.name.as_deref()) == Some(name)
+            })
+            .collect();
+        events.sort_by_key(|event| event.event_time.clone().map(|time| time.0));
+        events
+            .into_iter()
+            .map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default()))
+            .collect()
+    }
+
+    /// Runs kubectl in this namespace and gives what it printed; it must succeed.
+    pub fn kubectl(&self, args: &[&str]) -> String {
+        let (success, out) = kubectl(&self.namespace, args, None);
+        assert!(success, "kubectl {args:?}:\n{out}");
+        out
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the operator's log:\n{}", self.log());
+        }
+        self.operator = None;
+        cluster::clean_up(&self.namespace);
+    }
+}
+
+/// The spec of an export into a `ProfileDataset`.
+pub fn export_into(dataset: &str) -> Value {
+    json!({ "export": { "destination": { "datasetRef": { "name": dataset } } } })
+}
+
+/// The conditions of an object.
+pub fn conditions<K: Serialize>(object: &K) -> Vec<Condition> {
+    let value = serde_json::to_value(object).unwrap();
+    let conditions = value.pointer("/status/conditions").cloned().unwrap_or(json!([]));
+    serde_json::from_value(conditions).unwrap()
+}
+
+/// Whether a condition is there with this status.
+pub fn is(conditions: Vec<Condition>, type_: &str, status: &str) -> bool {
+    conditions.iter().any(|c| c.type_ == type_ && c.status == status)
+}
+
+/// The condition of this type.
+pub fn condition<K: Serialize>(object: &K, type_: &str) -> Option<Condition> {
+    conditions(object).into_iter().find(|c| c.type_ == type_)
+}
+
+/// The reason of the condition of this type.
+pub fn reason<K: Serialize>(object: &K, type_: &str) -> String {
+    condition(object, type_).map(|c| c.reason).unwrap_or_default()
+}
+
+/// The types of the conditions that are true, in order.
+pub fn true_conditions<K: Serialize>(object: &K) -> Vec<String> {
+    let mut types: Vec<String> =
+        conditions(object).into_iter().filter(|c| c.status == "True").map(|c| c.type_).collect();
+    types.sort();
+    types
+}
+
+/// The outcome of the submission on record.
+pub fn outcome(export: &ExportJob) -> Option<SubmissionOutcome> {
+    export.status.as_ref()?.submission.as_ref()?.outcome
+}
+
+/// Whether our finalizer is on an export.
+pub fn is_held(export: &ExportJob) -> bool {
+    export.finalizers().iter().any(|name| name == "aep-export.dev/export")
+}

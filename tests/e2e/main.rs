@@ -1,0 +1,9 @@
+//! The operator's binary against a real API server and a simulated tenant.
+//!
+//! Every test has a namespace, a simulator and an operator process of its own; the operator runs
+//! under a ServiceAccount that has the rights of `deploy/rbac.yaml` in that namespace.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod harness;
+mod lifecycle;
