@@ -42,6 +42,9 @@ pub struct CrdArgs {
     /// Write one file for each kind into this folder instead.
     #[arg(long, value_name = "FOLDER")]
     pub directory: Option<PathBuf>,
+    /// Print the reference of all fields as Markdown instead.
+    #[arg(long, conflicts_with = "directory")]
+    pub markdown: bool,
 }
 
 /// Flags of `run`.

@@ -75,8 +75,19 @@ pub async fn run(cli: Cli) -> Result<(), RunError> {
     }
 }
 
-fn crd(CrdArgs { directory }: &CrdArgs) -> Result<(), RunError> {
-    for (name, crd) in api::crds()? {
+fn crd(args: &CrdArgs) -> Result<(), RunError> {
+    let CrdArgs {
+        directory,
+        markdown,
+    } = args;
+    let crds = api::crds()?;
+    if *markdown {
+        let crds: Vec<_> = crds.into_iter().map(|(_, crd)| crd).collect();
+        let reference = api::to_markdown(&crds)?;
+        io::Write::write_all(&mut io::stdout(), reference.as_bytes())?;
+        return Ok(());
+    }
+    for (name, crd) in crds {
         let yaml = api::to_yaml(&crd)?;
         match directory {
             Some(directory) => std::fs::write(directory.join(format!("{name}.yaml")), yaml)?,

@@ -18,7 +18,7 @@ use crate::switches;
 /// IMS, the gateway's checks, the Catalog and the export jobs of one organisation, on one port.
 /// Without flags it works: client id demo-client, client secret demo-secret, sandbox prod.
 #[derive(Parser)]
-#[command(name = "aep-simulator", version, max_term_width = 100)]
+#[command(name = "aep-simulator", version, verbatim_doc_comment)]
 struct Arguments {
     /// The address to listen on; port 0 picks a free one, which the first line on stdout names.
     #[arg(long, default_value = "127.0.0.1:8099", value_name = "ADDRESS")]
@@ -49,6 +49,7 @@ struct Arguments {
     /// active, VA7.
     #[arg(
         long = "sandbox",
+        verbatim_doc_comment,
         default_value = "prod:production:active:VA7",
         value_name = "NAME[:TYPE[:STATE[:REGION]]]"
     )]
@@ -64,12 +65,22 @@ struct Arguments {
 
     /// How much faster than the wall's the clock of the jobs goes: 60 makes a minute of a job's
     /// life a second, 0 stops it. Dates are always the wall's.
-    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    #[arg(
+        long,
+        default_value_t = 1.0,
+        value_name = "FACTOR",
+        verbatim_doc_comment
+    )]
     clock_scale: f64,
 
     /// How long a job takes on its clock, from NEW to its end; for the first fifth it is NEW,
     /// then PROCESSING.
-    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    #[arg(
+        long,
+        default_value_t = 60.0,
+        value_name = "SECONDS",
+        verbatim_doc_comment
+    )]
     job_duration: f64,
 
     /// Switches: a file with one JSON object, merged into the defaults.

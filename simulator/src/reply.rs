@@ -59,7 +59,12 @@ impl Reply {
     }
 
     pub(crate) fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Body::from(self.body));
+        // HTTP drops the content of a 204, and must not announce its length either.
+        let body = match self.status {
+            StatusCode::NO_CONTENT => Body::empty(),
+            _ => Body::from(self.body),
+        };
+        let mut response = Response::new(body);
         *response.status_mut() = self.status;
         for (name, value) in self.headers {
             response.headers_mut().append(name, value);

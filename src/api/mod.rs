@@ -9,6 +9,7 @@ mod crds;
 mod dataset;
 mod export;
 mod export_status;
+mod markdown;
 mod reference;
 
 pub use conditions::{
@@ -33,6 +34,7 @@ pub use export_status::{
     BatchStatus, Cancellation, CancelledBy, ExportError, ExportJobStatus, PlatformTimings,
     Submission, SubmissionEvidence, SubmissionOutcome, Target,
 };
+pub use markdown::to_markdown;
 pub use reference::{ConnectionKind, ConnectionRef, ConnectionStatusRef, SecretRef};
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;

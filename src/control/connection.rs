@@ -28,7 +28,7 @@ use crate::{
         Cause, Need,
         connection::{Before, Check, Facts, Failure, Plan, Situation, decide},
     },
-    platform::{self, Credential, Platform},
+    platform::{self, Consequence, Credential, CredentialPart, Platform, PlatformError},
 };
 
 /// Adobe's own hosts, where `endpoints` names none.
@@ -63,7 +63,7 @@ pub async fn pass(connection: &PlatformConnection, context: &Context) -> Result<
     let mut seen = observe(connection, &key, shared);
     loop {
         match decide(&seen.facts) {
-            Plan::Check => check(&mut seen).await,
+            Plan::Check => check(&mut seen, connection, &key).await,
             Plan::Settle(situation) => {
                 let expires = match (&situation, &seen.tenant) {
                     // From the cache: the check has just needed it.
@@ -103,12 +103,18 @@ fn observe(connection: &PlatformConnection, key: &ConnectionKey, shared: &Shared
         Need::Waiting(cause) => (Need::Waiting(cause), None),
         Need::Wrong(cause) => (Need::Wrong(cause), None),
     };
-    let checked = tenant.as_ref().and_then(|tenant| tenant.checked.as_ref());
-    let check = match checked {
-        Some(Checked {
-            at,
-            result: Ok(sandboxes),
-        }) if at.elapsed() < shared.settings.recheck => Check::Sandboxes(sandboxes.clone()),
+    // Only a check that found nothing wrong is believed for a while.
+    let check = match &tenant {
+        Some(Tenant {
+            standing: Standing::Ready,
+            checked: Some(checked),
+            ..
+        }) => match &checked.result {
+            Ok(sandboxes) if checked.at.elapsed() < shared.settings.recheck => {
+                Check::Sandboxes(sandboxes.clone())
+            }
+            Ok(_) | Err(_) => Check::Due,
+        },
         Some(_) | None => Check::Due,
     };
     let sandbox = connection.spec.sandbox.clone();
@@ -242,8 +248,8 @@ fn usable(
         Cause::new(
             Reason::SecretKeyInvalid,
             format!(
-                "Secret {secret} in namespace {namespace} {what}: set it with kubectl -n \
-                 {namespace} patch secret {secret} -p '{{\"stringData\":{{\"{key}\":\"…\"}}}}'"
+                "Secret {secret} in namespace {namespace} {what}: {}",
+                remedy(namespace, secret, key)
             ),
         )
     };
@@ -258,6 +264,14 @@ fn usable(
         )),
         Some(Some(text)) => Ok(text.clone()),
     }
+}
+
+/// How to put a value right.
+fn remedy(namespace: &str, secret: &str, key: &str) -> String {
+    format!(
+        "set it with kubectl -n {namespace} patch secret {secret} -p \
+         '{{\"stringData\":{{\"{key}\":\"…\"}}}}'"
+    )
 }
 
 fn credential(
@@ -368,7 +382,7 @@ fn stamp(
 }
 
 /// Asks the platform whether the credential works and which sandboxes it sees.
-async fn check(seen: &mut Seen) {
+async fn check(seen: &mut Seen, connection: &PlatformConnection, key: &ConnectionKey) {
     let Seen {
         facts,
         tenant: Some(tenant),
@@ -379,12 +393,61 @@ async fn check(seen: &mut Seen) {
     let result = tenant.platform.sandboxes().await;
     facts.check = match &result {
         Ok(sandboxes) => Check::Sandboxes(sandboxes.clone()),
-        Err(error) => Check::Failed(Failure::from(error)),
+        Err(error) => Check::Failed(failure(error, connection, key)),
     };
     tenant.checked = Some(Checked {
         at: Instant::now(),
         result,
     });
+}
+
+/// An error of the platform, with the remedy where the Secret holds it.
+fn failure(error: &PlatformError, connection: &PlatformConnection, key: &ConnectionKey) -> Failure {
+    let failure = Failure::from(error);
+    let auth = &connection.spec.auth;
+    let culprit = match (failure.consequence, auth.access_token.is_some()) {
+        (Consequence::CredentialRejected(CredentialPart::Scopes), _) => {
+            return Failure {
+                message: format!(
+                    "{}: correct spec.auth.oauthServerToServer.scopes",
+                    failure.message
+                ),
+                ..failure
+            };
+        }
+        (Consequence::CredentialRejected(CredentialPart::ClientId), _) => "client_id",
+        (Consequence::CredentialRejected(CredentialPart::ClientSecret), _) => "client_secret",
+        (Consequence::CredentialRejected(CredentialPart::Unnamed), _) => {
+            "client_id or client_secret"
+        }
+        (Consequence::Unauthenticated, true) => "access_token",
+        (Consequence::Unauthenticated, false) => "client_id",
+        (
+            Consequence::Retry
+            | Consequence::Throttled { retry_after: _ }
+            | Consequence::Forbidden
+            | Consequence::NotFound
+            | Consequence::Rejected
+            | Consequence::Redirected
+            | Consequence::NotSent
+            | Consequence::InDoubt
+            | Consequence::Refused(_)
+            | Consequence::Misconfigured { setting: _ },
+            _,
+        ) => return failure,
+    };
+    let secret = auth.secret_name().unwrap_or_default();
+    let wanted = if culprit.contains(' ') {
+        "client_secret"
+    } else {
+        culprit
+    };
+    let remedy = remedy(&key.namespace, secret, wanted);
+    let message = format!(
+        "{}: {culprit} of Secret {secret} is wrong: {remedy}",
+        failure.message
+    );
+    Failure { message, ..failure }
 }
 
 /// Lets others use the client, or not, and tells those that wait for it.

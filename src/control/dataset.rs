@@ -449,6 +449,14 @@ fn report(
             vec![ready, reconciling]
         }
         Situation::Waiting(cause) => not_ready(ConditionType::Reconciling, cause),
+        // What the Catalog said stands in the status since.
+        Situation::Wrong(cause) if cause.reason == Reason::Rejected => {
+            let told = find(&status.conditions, ConditionType::Stalled)
+                .filter(|stalled| stalled.reason == Reason::Rejected.as_str())
+                .map(|stalled| stalled.message.clone());
+            let cause = Cause::new(cause.reason, told.unwrap_or_else(|| cause.message.clone()));
+            not_ready(ConditionType::Stalled, &cause)
+        }
         Situation::Wrong(cause) => not_ready(ConditionType::Stalled, cause),
         Situation::InDoubt(settle_after) => {
             let cause = Cause::new(

@@ -5,5 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod connection;
+mod dataset;
 mod harness;
 mod lifecycle;
+mod process;

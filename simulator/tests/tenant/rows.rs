@@ -202,6 +202,7 @@ async fn row_14_the_answer_to_a_cancel() {
             .delete(&format!("{JOBS}/{}", shown.job))
             .await
             .with(status);
+        assert_eq!(reply.header("content-length").is_empty(), status == 204);
         assert_eq!(
             (!reply.text.is_empty()).then(|| reply.json()),
             body,

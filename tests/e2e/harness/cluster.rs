@@ -39,21 +39,33 @@ async fn client() -> Client {
     let plane = shared().unwrap_or_else(|error| panic!("{error}"));
     let kubeconfig = Kubeconfig::read_from(plane.kubeconfig()).unwrap();
     let options = KubeConfigOptions::default();
-    Client::try_from(Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap()).unwrap()
+    Client::try_from(
+        Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .unwrap(),
+    )
+    .unwrap()
 }
 
 async fn install(client: Client) {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     let params = PatchParams::apply("e2e").force();
     for (name, crd) in api::crds().unwrap() {
-        crds.patch(&name, &params, &Patch::Apply(&crd)).await.unwrap();
-        await_condition(crds.clone(), &name, conditions::is_crd_established()).await.unwrap();
+        crds.patch(&name, &params, &Patch::Apply(&crd))
+            .await
+            .unwrap();
+        await_condition(crds.clone(), &name, conditions::is_crd_established())
+            .await
+            .unwrap();
     }
     let roles: Api<ClusterRole> = Api::all(client);
     for document in documents(include_str!("../../../deploy/rbac.yaml")) {
         if document["kind"] == "ClusterRole" {
             let name = document["metadata"]["name"].as_str().unwrap();
-            roles.patch(name, &params, &Patch::Apply(&document)).await.unwrap();
+            roles
+                .patch(name, &params, &Patch::Apply(&document))
+                .await
+                .unwrap();
         }
     }
 }
@@ -67,18 +79,30 @@ pub fn documents(yaml: &str) -> Vec<serde_json::Value> {
 pub async fn namespace(client: &Client, name: &str) -> String {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace = Namespace {
-        metadata: ObjectMeta { generate_name: Some(format!("{name}-")), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{name}-")),
+            ..ObjectMeta::default()
+        },
         ..Namespace::default()
     };
-    let created = namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    let created = namespaces
+        .create(&PostParams::default(), &namespace)
+        .await
+        .unwrap();
     created.metadata.name.unwrap()
 }
 
 /// A ServiceAccount with the operator's rights in this namespace, and a kubeconfig for it.
 pub async fn service_account(client: &Client, namespace: &str, kubeconfig: &Path) {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    let account = ServiceAccount { metadata: named("operator"), ..ServiceAccount::default() };
-    accounts.create(&PostParams::default(), &account).await.unwrap();
+    let account = ServiceAccount {
+        metadata: named("operator"),
+        ..ServiceAccount::default()
+    };
+    accounts
+        .create(&PostParams::default(), &account)
+        .await
+        .unwrap();
     let subjects = Some(vec![Subject {
         kind: "ServiceAccount".into(),
         name: "operator".into(),
@@ -96,15 +120,24 @@ pub async fn service_account(client: &Client, namespace: &str, kubeconfig: &Path
         role_ref: role(ROLE),
         subjects: subjects.clone(),
     };
-    bindings.create(&PostParams::default(), &binding).await.unwrap();
+    bindings
+        .create(&PostParams::default(), &binding)
+        .await
+        .unwrap();
     let bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
     let binding = ClusterRoleBinding {
         metadata: named(namespace),
         role_ref: role(IDENTITY_ROLE),
         subjects,
     };
-    bindings.create(&PostParams::default(), &binding).await.unwrap();
-    let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
+    bindings
+        .create(&PostParams::default(), &binding)
+        .await
+        .unwrap();
+    let request = TokenRequest {
+        spec: TokenRequestSpec::default(),
+        ..TokenRequest::default()
+    };
     let token = accounts
         .create_token_request("operator", &PostParams::default(), &request)
         .await
@@ -138,21 +171,32 @@ fn write_kubeconfig(path: &Path, namespace: &str, token: &str) {
 }
 
 fn named(name: &str) -> ObjectMeta {
-    ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() }
+    ObjectMeta {
+        name: Some(name.into()),
+        ..ObjectMeta::default()
+    }
 }
 
 /// Runs kubectl as an administrator; whether it succeeded, and what it printed on both channels.
 pub fn kubectl(namespace: &str, args: &[&str], input: Option<&str>) -> (bool, String) {
     let mut command = shared().unwrap().kubectl();
     command.args(["--namespace", namespace]).args(args);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.unwrap_or_default().as_bytes()).unwrap();
+    stdin
+        .write_all(input.unwrap_or_default().as_bytes())
+        .unwrap();
     drop(stdin);
     let output = child.wait_with_output().unwrap();
     let text = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
 }
 
 /// Lets go of what a test left behind: its exports, which no operator holds any more, and its
@@ -160,14 +204,24 @@ pub fn kubectl(namespace: &str, args: &[&str], input: Option<&str>) -> (bool, St
 pub fn clean_up(namespace: &str) {
     let namespace = namespace.to_owned();
     let cleaner = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let client = client().await;
             let exports: Api<ExportJob> = Api::namespaced(client.clone(), &namespace);
             let none = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
-            for export in exports.list_metadata(&Default::default()).await.into_iter().flatten() {
+            for export in exports
+                .list_metadata(&Default::default())
+                .await
+                .into_iter()
+                .flatten()
+            {
                 let name = export.metadata.name.unwrap_or_default();
-                let _ = exports.patch_metadata(&name, &PatchParams::default(), &none).await;
+                let _ = exports
+                    .patch_metadata(&name, &PatchParams::default(), &none)
+                    .await;
             }
             delete(Api::<ClusterRoleBinding>::all(client.clone()), &namespace).await;
             delete(Api::<Namespace>::all(client), &namespace).await;

@@ -4,12 +4,7 @@ mod cluster;
 mod simulator;
 mod wait;
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    process::Command,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration};
 
 use aep_control_plane::{Guarded, Signal, workspace_binary};
 use aep_export_operator::api::{
@@ -56,7 +51,10 @@ impl World {
 
     /// Without an operator.
     pub async fn without_operator(name: &str) -> Self {
-        let directory = tempfile::Builder::new().prefix("aep-e2e-").tempdir().unwrap();
+        let directory = tempfile::Builder::new()
+            .prefix("aep-e2e-")
+            .tempdir()
+            .unwrap();
         let client = admin().await;
         let namespace = cluster::namespace(&client, name).await;
         let kubeconfig = directory.path().join("operator.kubeconfig");
@@ -76,6 +74,23 @@ impl World {
 
     /// Starts the operator with more flags, and waits until it is ready.
     pub async fn start_operator(&mut self, flags: &[&str]) {
+        self.start_unready(flags).await;
+        let url = format!("http://127.0.0.1:{}/readyz", self.admin_port);
+        eventually("the operator to be ready", || async {
+            let reply = reqwest::get(&url)
+                .await
+                .map_err(|error| error.to_string())?;
+            if reply.status().is_success() {
+                Ok(())
+            } else {
+                Err(reply.text().await.unwrap_or_default())
+            }
+        })
+        .await;
+    }
+
+    /// Starts the operator with more flags, and waits until it answers.
+    pub async fn start_unready(&mut self, flags: &[&str]) {
         self.flags = flags.iter().map(ToString::to_string).collect();
         self.admin_port = simulator::free_port();
         let mut command = Command::new(workspace_binary("aep-export-operator").unwrap());
@@ -85,19 +100,21 @@ impl World {
             .args(["--admin-address", &format!("127.0.0.1:{}", self.admin_port)])
             .args(["--watch-namespaces", &self.namespace])
             .args(["--allowed-hosts", "127.0.0.1", "--allow-http"])
-            .args(["--poll-interval-min", "100ms", "--poll-interval-max", "200ms"])
+            .args([
+                "--poll-interval-min",
+                "100ms",
+                "--poll-interval-max",
+                "200ms",
+            ])
             .args(["--log-filter", "info,aep_export_operator=debug"])
             .args(flags);
         let log = self.directory.path().join("operator.log");
         self.operator = Some(Guarded::spawn(&command, &log).unwrap());
-        let url = format!("http://127.0.0.1:{}/readyz", self.admin_port);
-        eventually("the operator to be ready", || async {
-            let reply = reqwest::get(&url).await.map_err(|error| error.to_string())?;
-            if reply.status().is_success() {
-                Ok(())
-            } else {
-                Err(reply.text().await.unwrap_or_default())
-            }
+        let url = format!("http://127.0.0.1:{}/livez", self.admin_port);
+        eventually("the operator to answer", || async {
+            reqwest::get(&url)
+                .await
+                .map_err(|error| format!("{error}\n{}", self.log()))
         })
         .await;
     }
@@ -115,7 +132,11 @@ impl World {
         let began = std::time::Instant::now();
         operator.kill(Signal::TERM).unwrap();
         let exit = operator.wait_exit(LONG).unwrap();
-        assert!(exit.success(), "the operator ended with {exit}\n{}", self.log());
+        assert!(
+            exit.success(),
+            "the operator ended with {exit}\n{}",
+            self.log()
+        );
         began.elapsed()
     }
 
@@ -128,7 +149,9 @@ impl World {
 
     /// Whether the operator's process runs.
     pub fn operator_runs(&mut self) -> bool {
-        self.operator.as_mut().is_some_and(|operator| operator.exit().is_none())
+        self.operator
+            .as_mut()
+            .is_some_and(|operator| operator.exit().is_none())
     }
 
     /// What the operator wrote so far.
@@ -166,29 +189,44 @@ impl World {
             "spec": spec,
         });
         let object: K = serde_json::from_value(object).unwrap();
-        self.api().create(&PostParams::default(), &object).await.unwrap()
+        self.api()
+            .create(&PostParams::default(), &object)
+            .await
+            .unwrap()
     }
 
     /// Creates a Secret.
     pub async fn create_secret(&self, name: &str, values: &[(&str, &str)]) {
-        let values: BTreeMap<_, _> =
-            values.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+        let values: BTreeMap<_, _> = values
+            .iter()
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect();
         let secret = Secret {
-            metadata: kube::api::ObjectMeta { name: Some(name.into()), ..Default::default() },
+            metadata: kube::api::ObjectMeta {
+                name: Some(name.into()),
+                ..Default::default()
+            },
             string_data: Some(values),
             ..Secret::default()
         };
-        self.api::<Secret>().create(&PostParams::default(), &secret).await.unwrap();
+        self.api::<Secret>()
+            .create(&PostParams::default(), &secret)
+            .await
+            .unwrap();
     }
 
     /// Creates the Secret and the connection `prod`, and waits until it is ready.
     pub async fn connect(&self) {
-        self.create_secret("aep-credentials", &[
-            ("client_id", "demo-client"),
-            ("client_secret", "demo-secret"),
-        ])
+        self.create_secret(
+            "aep-credentials",
+            &[
+                ("client_id", "demo-client"),
+                ("client_secret", "demo-secret"),
+            ],
+        )
         .await;
-        self.create::<PlatformConnection>("prod", self.connection_spec()).await;
+        self.create::<PlatformConnection>("prod", self.connection_spec())
+            .await;
         self.until::<PlatformConnection>("prod", "Ready", |c| is(conditions(c), "Ready", "True"))
             .await;
     }
@@ -206,15 +244,88 @@ impl World {
     /// A tenant with a connection, and the dataset `profiles` in it.
     pub async fn furnish(&self) -> String {
         self.connect().await;
-        self.create::<ProfileDataset>("profiles", json!({
-            "connectionRef": { "name": "prod" },
-            "dataset": { "name": "Profile Data Export" },
-        }))
+        self.create::<ProfileDataset>(
+            "profiles",
+            json!({
+                "connectionRef": { "name": "prod" },
+                "dataset": { "name": "Profile Data Export" },
+            }),
+        )
         .await;
         let dataset = self
             .until::<ProfileDataset>("profiles", "Ready", |d| is(conditions(d), "Ready", "True"))
             .await;
         dataset.status.unwrap().dataset_id.unwrap()
+    }
+
+    /// Has the connection `prod` checked anew, which wakes all that use it.
+    pub async fn connect_again(&self) {
+        let checks = || async {
+            self.simulator
+                .calls("GET", "/data/foundation/sandbox")
+                .await
+                .len()
+        };
+        let before = checks().await;
+        let again = json!({ "stringData": { "client_secret": "demo-secret\n" } });
+        self.patch::<Secret>("aep-credentials", again)
+            .await
+            .unwrap();
+        let scopes =
+            json!({ "spec": { "auth": { "oauthServerToServer": { "scopes": ["openid"] } } } });
+        self.patch::<PlatformConnection>("prod", scopes)
+            .await
+            .unwrap();
+        eventually("another check", || async {
+            if checks().await > before {
+                Ok(())
+            } else {
+                Err("none".to_owned())
+            }
+        })
+        .await;
+    }
+
+    /// An export as it is now.
+    pub async fn get(&self, name: &str) -> ExportJob {
+        self.api::<ExportJob>().get(name).await.unwrap()
+    }
+
+    /// The id of the dataset of a `ProfileDataset`.
+    pub async fn dataset_id(&self, name: &str) -> String {
+        let dataset = self.api::<ProfileDataset>().get(name).await.unwrap();
+        dataset.status.unwrap().dataset_id.unwrap()
+    }
+
+    /// Every write to an export since it was created, by who made it; read from a watch that
+    /// begins there.
+    pub async fn writes_to(&self, name: &str, created: &ExportJob) -> Vec<String> {
+        use futures::TryStreamExt;
+        use kube::api::{WatchEvent, WatchParams};
+        let params = WatchParams::default()
+            .fields(&format!("metadata.name={name}"))
+            .timeout(1);
+        let version = created.resource_version().unwrap();
+        let api = self.api::<ExportJob>();
+        let events: Vec<_> = api
+            .watch(&params, &version)
+            .await
+            .unwrap()
+            .try_collect()
+            .await
+            .unwrap();
+        let write = |event| match event {
+            WatchEvent::Modified(export) => {
+                let export: ExportJob = export;
+                let status = export
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.phase.clone());
+                Some(format!("{:?} {status:?}", export.resource_version()))
+            }
+            _ => None,
+        };
+        events.into_iter().filter_map(write).collect()
     }
 
     /// Creates an export into `profiles`.
@@ -252,7 +363,10 @@ impl World {
             + std::fmt::Debug
             + DeserializeOwned,
     {
-        self.api::<K>().delete(name, &DeleteParams::default()).await.unwrap();
+        self.api::<K>()
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
     }
 
     /// Merges a patch into an object.
@@ -263,7 +377,9 @@ impl World {
             + std::fmt::Debug
             + DeserializeOwned,
     {
-        self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await
+        self.api::<K>()
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
     }
 
     /// Waits until an object is gone.
@@ -292,13 +408,22 @@ impl World {
         let mut events: Vec<Event> = events
             .into_iter()
             .filter(|event| {
-                event.regarding.as_ref().and_then(|object| object.name.as_deref()) == Some(name)
+                event
+                    .regarding
+                    .as_ref()
+                    .and_then(|object| object.name.as_deref())
+                    == Some(name)
             })
             .collect();
         events.sort_by_key(|event| event.event_time.clone().map(|time| time.0));
         events
             .into_iter()
-            .map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default()))
+            .map(|event| {
+                (
+                    event.reason.unwrap_or_default(),
+                    event.note.unwrap_or_default(),
+                )
+            })
             .collect()
     }
 
@@ -328,13 +453,18 @@ pub fn export_into(dataset: &str) -> Value {
 /// The conditions of an object.
 pub fn conditions<K: Serialize>(object: &K) -> Vec<Condition> {
     let value = serde_json::to_value(object).unwrap();
-    let conditions = value.pointer("/status/conditions").cloned().unwrap_or(json!([]));
+    let conditions = value
+        .pointer("/status/conditions")
+        .cloned()
+        .unwrap_or(json!([]));
     serde_json::from_value(conditions).unwrap()
 }
 
 /// Whether a condition is there with this status.
 pub fn is(conditions: Vec<Condition>, type_: &str, status: &str) -> bool {
-    conditions.iter().any(|c| c.type_ == type_ && c.status == status)
+    conditions
+        .iter()
+        .any(|c| c.type_ == type_ && c.status == status)
 }
 
 /// The condition of this type.
@@ -344,13 +474,18 @@ pub fn condition<K: Serialize>(object: &K, type_: &str) -> Option<Condition> {
 
 /// The reason of the condition of this type.
 pub fn reason<K: Serialize>(object: &K, type_: &str) -> String {
-    condition(object, type_).map(|c| c.reason).unwrap_or_default()
+    condition(object, type_)
+        .map(|c| c.reason)
+        .unwrap_or_default()
 }
 
 /// The types of the conditions that are true, in order.
 pub fn true_conditions<K: Serialize>(object: &K) -> Vec<String> {
-    let mut types: Vec<String> =
-        conditions(object).into_iter().filter(|c| c.status == "True").map(|c| c.type_).collect();
+    let mut types: Vec<String> = conditions(object)
+        .into_iter()
+        .filter(|c| c.status == "True")
+        .map(|c| c.type_)
+        .collect();
     types.sort();
     types
 }
@@ -362,5 +497,8 @@ pub fn outcome(export: &ExportJob) -> Option<SubmissionOutcome> {
 
 /// Whether our finalizer is on an export.
 pub fn is_held(export: &ExportJob) -> bool {
-    export.finalizers().iter().any(|name| name == "aep-export.dev/export")
+    export
+        .finalizers()
+        .iter()
+        .any(|name| name == "aep-export.dev/export")
 }

@@ -16,7 +16,11 @@ pub struct Simulator {
 
 /// A port that is free now.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 impl Simulator {
@@ -30,10 +34,19 @@ impl Simulator {
             .args(["--clock-scale", "50", "--job-duration", "10"]);
         let process = Guarded::spawn(&command, &directory.join("simulator.log")).unwrap();
         let http = reqwest::Client::new();
-        let simulator = Self { url, http, _process: process };
+        let simulator = Self {
+            url,
+            http,
+            _process: process,
+        };
         eventually("the simulator to answer", || async {
             let url = format!("{}/_simulator/healthz", simulator.url);
-            simulator.http.get(url).send().await.map_err(|error| error.to_string())
+            simulator
+                .http
+                .get(url)
+                .send()
+                .await
+                .map_err(|error| error.to_string())
         })
         .await;
         simulator
@@ -107,7 +120,10 @@ impl Simulator {
         }
         let reply = request.send().await.unwrap();
         let (status, text) = (reply.status(), reply.text().await.unwrap());
-        assert!(status.is_success(), "{method} {path} {body:?}: {status} {text}");
+        assert!(
+            status.is_success(),
+            "{method} {path} {body:?}: {status} {text}"
+        );
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 }

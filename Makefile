@@ -1,0 +1,38 @@
+# `make demo` and `make test` are the two commands to know; `make help` lists all.
+
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+
+# Release binaries that tests and demo run; the variables are the test harness's.
+RELEASE := $(CURDIR)/target/release
+export AEP_EXPORT_OPERATOR_BIN := $(RELEASE)/aep-export-operator
+export AEP_SIMULATOR_BIN := $(RELEASE)/aep-simulator
+export AEP_CONTROL_PLANE_BIN := $(RELEASE)/control-plane
+
+.PHONY: help demo test lint generate doctor build
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: doctor build ## See exports run (KEEP=1: leave it running; CLUSTER=kubeconfig: on that cluster)
+	@hack/demo.sh
+
+test: doctor build lint ## Run every test that needs no root
+	@$(RELEASE)/control-plane run -- cargo test --workspace --no-fail-fast
+
+lint: ## Check format and lints
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
+	 else echo "lint: no cargo-deny: dependencies are not checked (cargo install cargo-deny --locked)"; fi
+
+generate: ## Write crds/ and docs/reference.md from the types
+	@cargo run --quiet -- crd --directory crds
+	@cargo run --quiet -- crd --markdown > docs/reference.md
+
+doctor: ## Say what this machine lacks
+	@hack/control-plane/doctor.sh
+
+build: doctor ## Build the operator, the simulator and the control plane
+	@cargo build --release --workspace --bins --quiet
+	@$(RELEASE)/control-plane build >/dev/null

@@ -1,0 +1,94 @@
+//! The process: probes, metrics, logs, and its end.
+
+use std::time::Duration;
+
+use aep_export_operator::api::ExportJob;
+use serde_json::Value;
+
+use crate::harness::World;
+
+/// The bound on SIGTERM, three times over.
+const DRAINED: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn probes_and_metrics_tell_how_the_process_is() {
+    let world = World::start("process").await;
+    world.furnish().await;
+    world.export("one").await;
+    world.until_phase("one", "Succeeded").await;
+    assert_eq!(world.admin_page("/livez").await, "ok\n");
+    assert_eq!(world.admin_page("/readyz").await, "ok\n");
+    let metrics = world.admin_page("/metrics").await;
+    for wanted in [
+        "aep_export_operator_export_submissions_total{outcome=\"Posted\"} 1",
+        "aep_export_operator_exports_ended_total{reason=\"Succeeded\"} 1",
+        "aep_export_operator_platform_calls_total{operation=\"create_export_job\",outcome=\"ok\"} 1",
+        "aep_export_operator_reconcile_duration_seconds_count{kind=\"ExportJob\"}",
+    ] {
+        assert!(metrics.contains(wanted), "no {wanted} in\n{metrics}");
+    }
+    assert!(
+        !metrics.contains(&world.namespace),
+        "a label names an object\n{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn an_operator_that_may_not_list_is_alive_and_says_why_it_is_not_ready() {
+    let world = World::without_operator("process").await;
+    let mut world = world;
+    world
+        .start_unready(&["--watch-namespaces", "kube-system"])
+        .await;
+    assert_eq!(world.admin_page("/livez").await, "ok\n");
+    let said = world.admin_page("/readyz").await;
+    assert!(
+        said.contains("ExportJob: not listed yet in kube-system"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn sigterm_with_a_request_under_way_ends_in_time_and_loses_nothing() {
+    let mut world = World::start("process").await;
+    world.furnish().await;
+    world
+        .simulator
+        .fault(serde_json::json!({
+            "method": "POST", "path": "/data/core/ups/export/jobs", "times": 1,
+            "action": { "delayMilliseconds": 1500 },
+        }))
+        .await;
+    world.export("late").await;
+    world
+        .until("late", "intended", |e: &ExportJob| {
+            e.status.as_ref().is_some_and(|s| s.submission.is_some())
+        })
+        .await;
+    let took = world.stop_operator();
+    assert!(took < DRAINED, "{took:?}");
+    let status = world.get("late").await.status.unwrap();
+    let posted = world.simulator.posts().await.len();
+    assert_eq!(
+        status.job_id.is_some(),
+        posted == 1,
+        "what was sent is recorded: {status:?}"
+    );
+    world.restart_operator().await;
+    world.until_phase("late", "Succeeded").await;
+    assert_eq!(world.simulator.jobs().await.len(), 1);
+}
+
+#[tokio::test]
+async fn logs_can_be_json_and_hold_no_secret() {
+    let mut world = World::without_operator("process").await;
+    world.start_operator(&["--log-format", "json"]).await;
+    world.furnish().await;
+    let log = world.log();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(!lines.is_empty());
+    assert!(!log.contains("demo-secret"), "{log}");
+}
