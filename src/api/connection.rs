@@ -57,7 +57,7 @@ use super::SecretRef;
         .field_path(".sandbox").reason(Reason::FieldValueForbidden),
     validation = Rule::new("(has(self.endpoints) && has(self.endpoints.platform) ? self.endpoints.platform : 'https://platform.adobe.io') == (has(oldSelf.endpoints) && has(oldSelf.endpoints.platform) ? oldSelf.endpoints.platform : 'https://platform.adobe.io') && (has(self.endpoints) && has(self.endpoints.ims) ? self.endpoints.ims : 'https://ims-na1.adobelogin.com') == (has(oldSelf.endpoints) && has(oldSelf.endpoints.ims) ? oldSelf.endpoints.ims : 'https://ims-na1.adobelogin.com')")
         .message("endpoints are immutable: create another PlatformConnection for other endpoints")
-        .reason(Reason::FieldValueForbidden),
+        .field_path(".endpoints").reason(Reason::FieldValueForbidden),
 )]
 pub struct PlatformConnectionSpec {
     /// The organisation's id, as `745F37C35E4B776E0A49421B@AdobeOrg`. Immutable.

@@ -32,7 +32,7 @@ use super::{ConnectionRef, ConnectionStatusRef, SubmissionEvidence, SubmissionOu
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     selectable = ".spec.connectionRef.name",
-    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.submission) || (has(self.spec.dataset) && has(oldSelf.spec.dataset) && self.spec.dataset == oldSelf.spec.dataset)")
+    validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.submission) || (has(self.spec.dataset) == has(oldSelf.spec.dataset) && (!has(self.spec.dataset) || self.spec.dataset == oldSelf.spec.dataset))")
         .message("dataset is immutable once its creation has begun: create another ProfileDataset")
         .field_path(".spec.dataset").reason(Reason::FieldValueForbidden),
 )]

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConnectionRef, ExportJobStatus};
 
+/// RFC 3339 in capitals and with an offset of less than a day. The format `date-time` alone lets
+/// in what the rules that compare times cannot read.
+const TIMESTAMP: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
+
 /// One export of profiles into a dataset: submitted once, followed to its end, cancelled when the
 /// object is deleted before that.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,7 +45,7 @@ use super::{ConnectionRef, ExportJobStatus};
         .field_path(".spec.export").reason(Reason::FieldValueForbidden),
     validation = Rule::new("!has(oldSelf.status) || !has(oldSelf.status.submission) || (has(self.spec.connectionRef) == has(oldSelf.spec.connectionRef) && (!has(self.spec.connectionRef) || (self.spec.connectionRef.name == oldSelf.spec.connectionRef.name && (has(self.spec.connectionRef.kind) ? self.spec.connectionRef.kind : 'PlatformConnection') == (has(oldSelf.spec.connectionRef.kind) ? oldSelf.spec.connectionRef.kind : 'PlatformConnection'))))")
         .message("connectionRef is immutable once the intent to submit is recorded: create another ExportJob")
-        .field_path(".spec").reason(Reason::FieldValueForbidden),
+        .field_path(".spec.connectionRef").reason(Reason::FieldValueForbidden),
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.export.destination.datasetId) == has(self.connectionRef)")
@@ -113,6 +117,8 @@ pub struct Destination {
 pub struct DatasetRef {
     /// Its name.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')")
+        .message("write the dataset's name as kubectl get aepds shows it: lower-case letters, digits, hyphens and dots"))]
     pub name: String,
 }
 
@@ -125,7 +131,7 @@ pub struct MergePolicy {
     pub id: String,
     /// Its version. Absent: the latest.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
     pub version: Option<i64>,
 }
 
@@ -144,7 +150,7 @@ pub struct SegmentFilter {
     pub segment_qualification_time: Option<QualificationTime>,
     /// Only profiles updated after this time (RFC 3339, with offset).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 40), extend("format" = "date-time"))]
+    #[schemars(length(max = 40), regex(pattern = TIMESTAMP), extend("format" = "date-time"))]
     pub from_ingest_timestamp: Option<String>,
     /// Whether profiles that have only events are exported too. Absent: they are not.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,6 +168,8 @@ pub struct Segment {
     /// The segment's namespace, as `ups`, `AAM` or `AdCloud`. Absent: `ups`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = Rule::new("self.trim() != ''")
+        .message("write the segment's namespace, as ups, or leave segmentNs out"))]
     pub segment_ns: Option<String>,
     /// Which members, by their status in the segment. Absent: the platform's default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,11 +203,11 @@ pub enum SegmentStatus {
 pub struct QualificationTime {
     /// From when on (RFC 3339, with offset). Absent: no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 40), extend("format" = "date-time"))]
+    #[schemars(length(max = 40), regex(pattern = TIMESTAMP), extend("format" = "date-time"))]
     pub start_time: Option<String>,
     /// Until when (RFC 3339, with offset). Absent: no bound.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 40), extend("format" = "date-time"))]
+    #[schemars(length(max = 40), regex(pattern = TIMESTAMP), extend("format" = "date-time"))]
     pub end_time: Option<String>,
 }
 
@@ -239,11 +247,11 @@ pub struct EventList {
 pub struct EventFilter {
     /// Only events ingested after this time (RFC 3339, with offset).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 40), extend("format" = "date-time"))]
+    #[schemars(length(max = 40), regex(pattern = TIMESTAMP), extend("format" = "date-time"))]
     pub from_ingest_timestamp: Option<String>,
     /// Only events ingested before this time (RFC 3339, with offset). (Segmentation guide.)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 40), extend("format" = "date-time"))]
+    #[schemars(length(max = 40), regex(pattern = TIMESTAMP), extend("format" = "date-time"))]
     pub to_ingest_timestamp: Option<String>,
 }
 

@@ -5,125 +5,105 @@ use serde_json::Value;
 
 use super::{CrdError, GROUP, VERSION};
 
+const ABOUT: &str = "\
+A required field is required where the object that holds it is there. The API server holds every
+constraint and rule, so `kubectl apply` refuses an object that breaks one, with the rule's message.
+No field of a spec has a default in the schema: what is absent stays absent. `kubectl explain
+exportjob.spec` shows fields and descriptions on the command line. Conditions and their reasons are
+in [conditions.md](conditions.md).";
+
+const FIELDS: [&str; 4] = ["Field", "Type", "Constraints", "Description"];
+const RULES: [&str; 3] = ["Field", "Checked", "Message"];
+
 /// The reference of these CRDs, as `docs/reference.md` has it.
 ///
 /// # Errors
 ///
 /// If a CRD cannot be read as JSON.
 pub fn to_markdown(crds: &[CustomResourceDefinition]) -> Result<String, CrdError> {
-    let mut lines = vec![
+    let mut blocks = vec![
         "<!-- Generated from the types in src/api by `make generate`; edit those. -->".to_owned(),
         format!("# Reference of {GROUP}/{VERSION}"),
-        "A required field is required where the object that holds it is there. The API server \
-         holds every constraint and rule below, so an object that breaks one is refused by \
-         `kubectl apply`. An absent field is never filled in. `kubectl explain exportjob.spec` \
-         shows the same text."
-            .to_owned(),
+        ABOUT.to_owned(),
     ];
     for crd in crds {
-        kind(&serde_json::to_value(crd)?, &mut lines);
+        blocks.extend(kind(&serde_json::to_value(crd)?));
     }
-    Ok(lines.join("\n\n") + "\n")
+    Ok(blocks.join("\n\n") + "\n")
 }
 
-fn kind(crd: &Value, lines: &mut Vec<String>) {
-    let names = &crd["spec"]["names"];
+fn kind(crd: &Value) -> Vec<String> {
     let version = &crd["spec"]["versions"][0];
     let root = &version["schema"]["openAPIV3Schema"];
-    let (plural, kind) = (text(&names["plural"]), text(&names["kind"]));
-    lines.push(format!("## {kind}"));
-    lines.push(description(root));
-    lines.push(listing(plural, text(&names["shortNames"][0]), version));
-    for (part, title) in [("spec", "Spec"), ("status", "Status")] {
+    let name = text(&crd["spec"]["names"]["kind"]);
+    let mut blocks = vec![
+        format!("## {name}"),
+        description(root),
+        listing(&crd["spec"]["names"], version),
+    ];
+    for part in ["spec", "status"] {
         let schema = &root["properties"][part];
         let mut tables = Tables::default();
+        blocks.push(format!("### {name} {part}"));
         if part == "spec" {
-            // The rules of a whole object are about its spec: nobody but the operator writes status.
+            // The rules of a whole object are about its spec: only the operator writes the rest.
             tables.rules_of("", root);
+        } else {
+            blocks.push(description(schema));
         }
         tables.walk("", schema);
-        lines.push(format!("### {title} of a {kind}"));
-        if part == "status" {
-            lines.push(description(schema));
-        }
         let Tables { fields, rules } = tables;
-        let head = ["Field", "Type", "Constraints", "Description"];
-        lines.push(table(&head, &fields));
+        blocks.push(table(FIELDS, fields));
         if !rules.is_empty() {
-            lines.push("Rules:".to_owned());
-            lines.push(table(&["Field", "Checked", "Message"], &rules));
+            blocks.extend(["Rules:".to_owned(), table(RULES, rules)]);
         }
     }
+    blocks
 }
 
 /// What `kubectl get` shows of a kind, and what it selects by.
-fn listing(plural: &str, short: &str, version: &Value) -> String {
+fn listing(names: &Value, version: &Value) -> String {
+    let (plural, short) = (text(&names["plural"]), text(&names["shortNames"][0]));
     let columns = |wide: bool| {
         let columns = items(&version["additionalPrinterColumns"]);
         let shown = columns.filter(|column| column.get("priority").is_some() == wide);
-        let names: Vec<&str> = shown.map(|column| text(&column["name"])).collect();
-        names.join(", ")
+        join(", ", shown.map(|column| text(&column["name"]).to_owned()))
     };
-    let selectable: Vec<String> = items(&version["selectableFields"])
-        .map(|field| code(text(&field["jsonPath"]).trim_start_matches('.')))
-        .collect();
-    let mut about = format!(
-        "`kubectl get {plural}` (short: `{short}`) shows {}, and with `-o wide` {} too.",
-        columns(false),
-        columns(true)
-    );
-    if !selectable.is_empty() {
-        about.push_str(&format!(
-            " `--field-selector` takes {}.",
-            selectable.join(", ")
-        ));
-    }
-    about
+    let (narrow, wide) = (columns(false), columns(true));
+    let get = format!("`kubectl get {plural}` (short: `{short}`)");
+    let fields = items(&version["selectableFields"]).map(|field| text(&field["jsonPath"]));
+    let fields = join(", ", fields.map(|path| code(path.trim_start_matches('.'))));
+    let select = match fields.as_str() {
+        "" => String::new(),
+        fields => format!(" `--field-selector` takes {fields}."),
+    };
+    format!("{get} shows {narrow}; with `-o wide` also {wide}.{select}")
 }
 
 /// The rows of a part of an object.
 #[derive(Default)]
 struct Tables {
-    fields: Vec<Vec<String>>,
-    rules: Vec<Vec<String>>,
+    fields: Vec<[String; 4]>,
+    rules: Vec<[String; 3]>,
 }
 
 impl Tables {
     fn walk(&mut self, path: &str, schema: &Value) {
         self.rules_of(path, schema);
-        let required: Vec<&str> = items(&schema["required"]).map(text).collect();
-        let mut fields: Vec<_> = schema["properties"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .collect();
-        fields.sort_by_key(|(name, _)| !required.contains(&name.as_str()));
+        let is_required = |name| items(&schema["required"]).any(|required| text(required) == name);
+        let fields = schema["properties"].as_object();
+        let mut fields: Vec<_> = fields.into_iter().flatten().collect();
+        fields.sort_by_key(|(name, _)| !is_required(name.as_str()));
         for (name, field) in fields {
             let path = format!("{path}.{name}");
             let path = path.trim_start_matches('.');
-            if name == "conditions" {
-                let about = format!("{} See [conditions](conditions.md).", description(field));
-                let row = [
-                    code(path),
-                    "list of conditions".into(),
-                    String::new(),
-                    about,
-                ];
-                self.fields.push(row.to_vec());
-                continue;
+            let required = is_required(name).then(|| "required".to_owned());
+            let limits = join("; ", required.into_iter().chain(constraints(field)));
+            let row = [code(path), type_of(field), limits, description(field)];
+            self.fields.push(row);
+            if name != "conditions" {
+                self.walk(path, field);
             }
-            let mut constraints = constraints(field);
-            if required.contains(&name.as_str()) {
-                constraints.insert(0, "required".to_owned());
-            }
-            let row = [
-                code(path),
-                type_of(field),
-                constraints.join("; "),
-                description(field),
-            ];
-            self.fields.push(row.to_vec());
-            self.walk(path, field);
         }
         for (key, mark) in [("items", "[]"), ("additionalProperties", ".*")] {
             if let Some(inner) = schema.get(key) {
@@ -135,80 +115,71 @@ impl Tables {
     fn rules_of(&mut self, path: &str, schema: &Value) {
         for rule in items(&schema["x-kubernetes-validations"]) {
             let within = text(&rule["fieldPath"]);
-            let within = within.strip_prefix(".spec").unwrap_or(within);
-            let path = format!("{path}{within}");
-            let field = match path.trim_start_matches('.') {
-                "" => "(all)".to_owned(),
-                path => code(path),
-            };
-            let checked = if text(&rule["rule"]).contains("oldSelf") {
-                "on change"
-            } else {
-                "always"
-            };
-            let message = text(&rule["message"]).to_owned();
-            self.rules.push(vec![field, checked.to_owned(), message]);
+            let path = format!("{path}{}", within.strip_prefix(".spec").unwrap_or(within));
+            let path = path.trim_start_matches('.');
+            let path = if path.is_empty() { "spec" } else { path };
+            let is_transition = text(&rule["rule"]).contains("oldSelf");
+            let checked = if is_transition { "on change" } else { "always" };
+            let message = text(&rule["message"]);
+            self.rules
+                .push([code(path), checked.into(), message.into()]);
         }
     }
 }
 
 fn type_of(schema: &Value) -> String {
-    let of = |inner: &Value| match type_of(inner).as_str() {
-        many @ ("booleans" | "time") => many.to_owned(),
-        one => one.replacen("list of", "lists of", 1) + if one.contains(' ') { "" } else { "s" },
+    let many = |inner: &Value| match type_of(inner) {
+        lists if lists.starts_with("list of") => lists.replacen("list", "lists", 1),
+        one => one + "s",
     };
     match (text(&schema["type"]), text(&schema["format"])) {
         (_, "date-time") => "time".to_owned(),
-        ("array", _) => format!("list of {}", of(&schema["items"])),
+        ("array", _) => format!("list of {}", many(&schema["items"])),
         ("object", _) if schema["additionalProperties"].is_object() => {
-            format!("map to {}", of(&schema["additionalProperties"]))
+            format!("map to {}", many(&schema["additionalProperties"]))
         }
         (other, _) => other.to_owned(),
     }
 }
 
 fn constraints(schema: &Value) -> Vec<String> {
-    let between =
-        |least: &str, most: &str, unit: &str| match (schema[least].as_f64(), schema[most].as_f64())
-        {
-            (Some(least), Some(most)) => Some(format!("{least} to {most}{unit}")),
-            (Some(least), None) => Some(format!("at least {least}{unit}")),
-            (None, Some(most)) => Some(format!("at most {most}{unit}")),
-            (None, None) => None,
-        };
-    let values: Vec<String> = items(&schema["enum"])
-        .map(|value| code(text(value)))
-        .collect();
-    let mut all: Vec<String> = [
-        (!values.is_empty()).then(|| values.join(", ")),
+    let between = |least: &str, most: &str, unit: &str| {
+        Some(match (schema[least].as_f64(), schema[most].as_f64()) {
+            (Some(least), Some(most)) => format!("{least} to {most}{unit}"),
+            (Some(least), None) => format!("at least {least}{unit}"),
+            (None, Some(most)) => format!("at most {most}{unit}"),
+            (None, None) => return None,
+        })
+    };
+    let values = join(", ", items(&schema["enum"]).map(|value| code(text(value))));
+    let own = [
+        (!values.is_empty()).then(|| format!("one of {values}")),
         between("minimum", "maximum", ""),
         between("minLength", "maxLength", " characters"),
         between("minItems", "maxItems", " items"),
         between("minProperties", "maxProperties", " keys"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    ];
+    let mut all: Vec<String> = own.into_iter().flatten().collect();
     for key in ["items", "additionalProperties"] {
-        let inner = schema.get(key).map(constraints).unwrap_or_default();
-        all.extend(inner.into_iter().map(|inner| format!("each {inner}")));
+        for limit in schema.get(key).map(constraints).into_iter().flatten() {
+            all.push(format!("each {limit}").replace("each each", "each of these"));
+        }
     }
     all
 }
 
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let line = |cells: &[String]| {
-        let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
-        format!("| {} |", cells.join(" | "))
-    };
-    let head: Vec<String> = head.iter().map(ToString::to_string).collect();
-    let rule = format!("|{}", "---|".repeat(head.len()));
-    let rows = rows.iter().map(|row| line(row));
-    [line(&head), rule]
-        .into_iter()
-        .chain(rows)
-        .collect::<Vec<_>>()
-        .join("\n")
+fn table<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
+    let escaped = |cell: String| cell.replace('|', "\\|");
+    let line = |row: [String; N]| format!("\n| {} |", row.map(escaped).join(" | "));
+    let (head, rule) = (head.join(" | "), "---|".repeat(N));
+    format!(
+        "| {head} |\n|{rule}{}",
+        join("", rows.into_iter().map(line))
+    )
+}
+
+fn join(separator: &str, parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(separator)
 }
 
 fn description(schema: &Value) -> String {

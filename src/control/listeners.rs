@@ -17,6 +17,7 @@ impl Relations {
         let Context {
             client: _,
             stores,
+            listed: _,
             shared,
         } = &*self.0;
         for dataset in stores.datasets.state() {
@@ -62,6 +63,7 @@ impl Listener<PlatformConnection> for Relations {
     }
 
     fn relisted(&self) {
+        let _ = self.0.listed.connections.set(());
         self.wake_everything();
     }
 
@@ -90,6 +92,7 @@ impl Listener<ProfileDataset> for Relations {
     }
 
     fn relisted(&self) {
+        let _ = self.0.listed.datasets.set(());
         self.wake_everything();
     }
 
@@ -109,7 +112,9 @@ impl Listener<ProfileDataset> for Relations {
 impl Listener<ExportJob> for Relations {
     fn present(&self, _: &ExportJob) {}
 
-    fn relisted(&self) {}
+    fn relisted(&self) {
+        let _ = self.0.listed.exports.set(());
+    }
 
     fn gone(&self, object: &ExportJob) {
         let uid = object.uid().unwrap_or_default();

@@ -29,7 +29,7 @@ use kube::{
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::Instant;
+use tokio::{sync::SetOnce, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
@@ -53,6 +53,8 @@ pub struct Context {
     pub client: Client,
     /// The objects, as the watches last saw them.
     pub stores: Stores,
+    /// Which watches have brought everything once.
+    pub listed: Listed,
     /// What outlives a watch and is shared by all namespaces.
     pub shared: Arc<Shared>,
 }
@@ -65,6 +67,20 @@ pub struct Stores {
     pub datasets: Store<ProfileDataset>,
     /// Exports.
     pub exports: Store<ExportJob>,
+}
+
+/// Which watches have brought everything once.
+///
+/// (A store's own `wait_until_ready` keeps one waker only: a second waiter, or a look at it in
+/// passing, leaves the first one asleep.)
+#[derive(Default)]
+pub struct Listed {
+    /// Connections.
+    pub connections: SetOnce<()>,
+    /// Datasets.
+    pub datasets: SetOnce<()>,
+    /// Exports.
+    pub exports: SetOnce<()>,
 }
 
 /// What all namespaces share.
@@ -198,7 +214,7 @@ kind!(ExportJob, ExportJobStatus, export::pass);
 
 /// Runs one pass: measures it, and turns an error into a later try.
 async fn guard<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Action {
-    context.ready().await;
+    context.listed().await;
     let began = Instant::now();
     let reference = ObjectRef::from_obj(&*object);
     let span = info_span!(
@@ -262,18 +278,13 @@ impl Context {
 
     /// Waits until every watch has brought everything once: before that, what is not in a store
     /// may be there all the same.
-    async fn ready(&self) {
-        let Stores {
+    async fn listed(&self) {
+        let Listed {
             connections,
             datasets,
             exports,
-        } = &self.stores;
-        // A store's writer is dropped only when the process ends.
-        let _ = tokio::join!(
-            connections.wait_until_ready(),
-            datasets.wait_until_ready(),
-            exports.wait_until_ready()
-        );
+        } = &self.listed;
+        tokio::join!(connections.wait(), datasets.wait(), exports.wait());
     }
 }
 

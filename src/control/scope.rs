@@ -11,14 +11,14 @@ use kube::{
     runtime::{
         Controller, controller,
         events::Recorder,
-        reflector::{Store, store, store::Writer},
+        reflector::{store, store::Writer},
     },
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    Context, Kind, Settings, Shared, Stores,
+    Context, Kind, Listed, Settings, Shared, Stores,
     events::Events,
     guard,
     listeners::Relations,
@@ -118,6 +118,7 @@ impl Scope {
         let context = Arc::new(Context {
             client,
             stores,
+            listed: Listed::default(),
             shared: Arc::new(shared),
         });
         let writers = Writers {
@@ -183,15 +184,15 @@ impl Readiness {
     /// The kinds whose objects have not been listed yet, each with what it may be for.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
-        let Stores {
+        let Listed {
             connections,
             datasets,
             exports,
-        } = &self.context.stores;
+        } = &self.context.listed;
         let kinds = [
-            (PlatformConnection::KIND, is_ready(connections)),
-            (ProfileDataset::KIND, is_ready(datasets)),
-            (ExportJob::KIND, is_ready(exports)),
+            (PlatformConnection::KIND, connections.initialized()),
+            (ProfileDataset::KIND, datasets.initialized()),
+            (ExportJob::KIND, exports.initialized()),
         ];
         let scope = self.namespace.as_deref().unwrap_or("all namespaces");
         kinds
@@ -211,10 +212,6 @@ impl Readiness {
     pub fn followed(&self) -> usize {
         self.context.shared.board.followed()
     }
-}
-
-fn is_ready<K: Kind>(store: &Store<K>) -> bool {
-    store.wait_until_ready().now_or_never().is_some()
 }
 
 /// The controller of one kind.

@@ -241,8 +241,10 @@ impl Board {
         } else {
             Due::At(Instant::now() + interval)
         };
-        // While batches are waited for a deadline runs, which the reconciler looks at.
-        let news = kind(&answer) != kind(&entry.sighting) || waits_for_batches(&answer);
+        // While batches are waited for a deadline runs, which the pass looks at.
+        let news = kind(&answer) != kind(&entry.sighting)
+            || waits_for_batches(&entry.sighting)
+            || waits_for_batches(&answer);
         debug!(job = %entry.follow.job, object = %entry.follow.object, ?interval, news, "polled");
         entry.sighting = answer;
         if news && wake == Wake::Yes {

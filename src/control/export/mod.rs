@@ -6,6 +6,7 @@
 
 mod observe;
 mod report;
+mod submit;
 
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use kube::{
     api::{Patch, PatchParams},
     runtime::{controller::Action, reflector::ObjectRef},
 };
-use serde_json::{Value, json};
-use tracing::{info, warn};
+use serde_json::json;
+use tracing::warn;
 
 use self::observe::{Memory, Seen, observe};
 use super::{
@@ -25,32 +26,20 @@ use super::{
     tenants::{ConnectionKey, Tenant},
 };
 use crate::{
-    api::{
-        Cancellation, EXPORT_FINALIZER, ExportJob, ExportJobStatus, Reason, Submission,
-        SubmissionEvidence, SubmissionOutcome, whole_second,
-    },
+    api::{Cancellation, EXPORT_FINALIZER, ExportJob, Reason, Submission, whole_second},
     decide::{
         Cause,
-        connection::Failure,
         dataset::{self, Situation as DatasetSituation},
-        export::{Effect, Ending, Plan, Posted, Sighting, Situation, decide, posted},
+        export::{Effect, Plan, Sighting, Situation, decide},
     },
-    platform::{DatasetId, Deletion, Fence, JobId, PlatformError},
+    platform::{Consequence, DatasetId, Deletion, JobId, PlatformError, Refusal},
     polling::{Follow, trouble},
 };
 
 /// The most steps of one pass: check the dataset, hold, intend, post, follow, with room to spare.
 const STEPS: usize = 10;
-/// How often the record of an answered request is written again when the API server does not take
-/// it: what is not recorded becomes a doubt.
-const RECORD_TRIES: u32 = 8;
-/// The first wait between these, doubled each time: half a minute in all.
-const RECORD_WAIT: Duration = Duration::from_millis(125);
 /// How soon something that nobody tells about is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
-/// How soon at the least a request that the gateway refused for want of a right is sent again.
-const FORBIDDEN_AGAIN: Duration = Duration::from_mins(1);
-
 /// What a step leads to.
 enum Next {
     /// Another step, with the object as it is now.
@@ -123,7 +112,7 @@ async fn act(
         }
         Effect::Post(submission, body) => {
             memory.held = None;
-            post(export, context, seen, submission, &body).await
+            submit::post(export, context, seen, submission, &body).await
         }
         Effect::Follow(submission, job) => {
             if let Some(follow) = follow(export, seen, &submission, job) {
@@ -266,12 +255,7 @@ async fn report(
         return Ok(export.clone());
     }
     let written = context.write_status(export, status).await?;
-    if let Some((tone, action, cause)) = report::announcement(export, &written, situation) {
-        let events = &context.shared.events;
-        events
-            .publish(&written, tone, action, cause.reason, &cause.message)
-            .await;
-    }
+    report::announce(export, &written, situation, context).await;
     Ok(written)
 }
 
@@ -291,181 +275,6 @@ async fn look_at_dataset(tenant: &Tenant, id: &DatasetId) -> Result<(), Cause> {
         )),
         Err(error) => Err(trouble(&error)),
     }
-}
-
-/// Sends the request of an intent, and records what became of it.
-async fn post(
-    export: &ExportJob,
-    context: &Context,
-    seen: &Seen,
-    submission: Submission,
-    body: &Value,
-) -> Result<Next, PassError> {
-    let shared = &context.shared;
-    let uid = &seen.facts.identity.uid;
-    let Some(tenant) = &seen.tenant else {
-        return Err(PassError::Incomplete("connection"));
-    };
-    let fence = Fence::until(submission.send_before, tenant.platform.clock().clone())
-        .closed_by(shared.shutdown.clone());
-    let result = tenant
-        .platform
-        .create_export_job(&submission.request_id, body, &fence)
-        .await;
-    if let Err(error) = &result {
-        suspect(export, context, error);
-    }
-    let outcome = posted(result.map_err(|error| Failure::from(&error)));
-    let now = tenant.platform.now();
-    let mut wait = None;
-    let write = match &outcome {
-        Posted::Taken(job) => {
-            shared.metrics.submission("Posted");
-            shared.retries.forget(uid);
-            info!(job = %job.id, request_id = submission.request_id, "the platform took the export");
-            Record {
-                submission: Submission {
-                    outcome: Some(SubmissionOutcome::Posted),
-                    evidence: Some(SubmissionEvidence::Reply),
-                    ..submission
-                },
-                job: Some(job.id.clone()),
-                started: Some(job.creation_time.unwrap_or(now)),
-                situation: Situation::Running(None),
-            }
-        }
-        Posted::NotTaken {
-            cause,
-            outcome,
-            evidence,
-            retry_after,
-        } => {
-            shared.metrics.submission(outcome.into());
-            let least = (cause.reason == Reason::AccessDenied).then_some(FORBIDDEN_AGAIN);
-            wait = Some(
-                shared
-                    .retries
-                    .not_taken(uid, (*retry_after).max(least), now),
-            );
-            Record {
-                submission: Submission {
-                    outcome: Some(*outcome),
-                    evidence: Some(*evidence),
-                    ..submission
-                },
-                job: None,
-                started: None,
-                situation: Situation::Waiting(cause.clone()),
-            }
-        }
-        Posted::Rejected(cause) => {
-            shared.metrics.submission("Rejected");
-            Record {
-                submission: Submission {
-                    outcome: Some(SubmissionOutcome::Rejected),
-                    evidence: Some(SubmissionEvidence::Reply),
-                    ..submission
-                },
-                job: None,
-                started: None,
-                situation: Situation::Ends(Ending::Rejected(cause.clone())),
-            }
-        }
-        Posted::InDoubt(cause) => {
-            shared.metrics.submission("InDoubt");
-            warn!(
-                request_id = submission.request_id,
-                error = cause.message,
-                "it is not known whether the platform took the export"
-            );
-            let situation = Situation::InDoubt(submission.clone());
-            Record {
-                submission,
-                job: None,
-                started: None,
-                situation,
-            }
-        }
-    };
-    let written = record(export, context, seen, &write).await?;
-    match wait {
-        Some(wait) => Ok(Next::Rest(Action::requeue(wait))),
-        None => step(written),
-    }
-}
-
-/// What a request came to, to be recorded.
-struct Record {
-    submission: Submission,
-    job: Option<JobId>,
-    started: Option<Timestamp>,
-    situation: Situation,
-}
-
-/// Records what a request came to, on the object as it is by now: an edit in between must not
-/// cost the id.
-async fn record(
-    export: &ExportJob,
-    context: &Context,
-    seen: &Seen,
-    record: &Record,
-) -> Result<ExportJob, PassError> {
-    let api = context.api(export)?;
-    let mut current = export.clone();
-    let mut wait = RECORD_WAIT;
-    let mut tries = 0;
-    loop {
-        let status = recorded(&current, seen, record);
-        let error = match context.write_status(&current, status).await {
-            Ok(written) => {
-                if let Some((tone, action, cause)) =
-                    report::announcement(&current, &written, &record.situation)
-                {
-                    let events = &context.shared.events;
-                    events
-                        .publish(&written, tone, action, cause.reason, &cause.message)
-                        .await;
-                }
-                return Ok(written);
-            }
-            Err(error) => error,
-        };
-        tries += 1;
-        if tries == RECORD_TRIES {
-            warn!(job = record.job.as_ref().map(JobId::as_str), %error, "the answer is not recorded");
-            return Err(error);
-        }
-        tokio::time::sleep(wait).await;
-        wait *= 2;
-        match api.get_opt(&export.name_any()).await {
-            Ok(Some(newer)) if is_same_try(&newer, &record.submission) => current = newer,
-            // The object is another one, or its status tells of another try: not ours to write.
-            Ok(_) => return Err(error),
-            Err(_) => {}
-        }
-    }
-}
-
-fn is_same_try(export: &ExportJob, submission: &Submission) -> bool {
-    let recorded = export
-        .status
-        .as_ref()
-        .and_then(|status| status.submission.as_ref());
-    recorded.is_some_and(|recorded| recorded.r#try == submission.r#try)
-}
-
-fn recorded(export: &ExportJob, seen: &Seen, record: &Record) -> ExportJobStatus {
-    let Record {
-        submission,
-        job,
-        started,
-        situation,
-    } = record;
-    let mut status = report::project(export, seen, situation);
-    status.submission = Some(submission.clone());
-    status.job_id = job.as_ref().map(ToString::to_string);
-    status.start_time = started.map(whole_second);
-    status
 }
 
 /// Asks the platform to cancel the job, and records that it will.
@@ -574,7 +383,6 @@ fn follow(export: &ExportJob, seen: &Seen, submission: &Submission, job: JobId) 
 
 /// A call was refused for its credential: the connection looks at it again.
 fn suspect(export: &ExportJob, context: &Context, error: &PlatformError) {
-    use crate::platform::{Consequence, Refusal};
     let refused = matches!(
         error.consequence(),
         Consequence::Unauthenticated

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{super::events::Tone, observe::Seen};
+use super::{
+    super::{Context, events::Tone},
+    observe::Seen,
+};
 use crate::{
     api::{
         BatchStatus, ConditionType, Desired, ExportError, ExportJob, ExportJobStatus,
@@ -100,8 +103,22 @@ pub(super) fn is_same(before: Option<&ExportJobStatus>, after: &ExportJobStatus)
     before == after || (running && same_but_words())
 }
 
-/// The event that a transition is worth, if it is.
-pub(super) fn announcement(
+/// Publishes the event that a transition is worth, if it is.
+pub(super) async fn announce(
+    before: &ExportJob,
+    after: &ExportJob,
+    situation: &Situation,
+    context: &Context,
+) {
+    if let Some((tone, action, cause)) = announcement(before, after, situation) {
+        let events = &context.shared.events;
+        events
+            .publish(after, tone, action, cause.reason, &cause.message)
+            .await;
+    }
+}
+
+fn announcement(
     before: &ExportJob,
     after: &ExportJob,
     situation: &Situation,

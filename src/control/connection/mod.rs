@@ -1,21 +1,18 @@
 //! The pass over a `PlatformConnection`: is its credential there, and does it work?
 
+mod credential;
+
 use std::{sync::Arc, time::Duration};
 
-use kube::{
-    ResourceExt,
-    runtime::{controller::Action, reflector::ObjectRef},
-};
-use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
+use kube::{ResourceExt, runtime::controller::Action};
 use tokio::time::Instant;
 use url::Url;
 
+use self::credential::{endpoints, failure, secret, stamp};
 use super::{
-    Context, PassError, Settings, Shared,
+    Context, PassError, Shared,
     events::Tone,
     jittered,
-    secrets::SecretState,
     tenants::{Changed, Checked, ConnectionKey, Standing, Tenant},
 };
 use crate::{
@@ -26,22 +23,11 @@ use crate::{
     },
     decide::{
         Cause, Need,
-        connection::{Before, Check, Facts, Failure, Plan, Situation, decide},
+        connection::{Before, Check, Facts, Plan, Situation, decide},
     },
-    platform::{self, Consequence, Credential, CredentialPart, Platform, PlatformError},
+    platform::{self, Credential, Platform},
 };
 
-/// Adobe's own hosts, where `endpoints` names none.
-const PLATFORM: &str = "https://platform.adobe.io";
-const IMS: &str = "https://ims-na1.adobelogin.com";
-/// The scopes of the documents' samples, where `scopes` names none.
-const SCOPES: [&str; 5] = [
-    "openid",
-    "AdobeID",
-    "read_organizations",
-    "additional_info.projectedProductContext",
-    "session",
-];
 /// How soon something that only Adobe's side can mend is looked at again.
 const WRONG_AGAIN: Duration = Duration::from_mins(2);
 
@@ -60,7 +46,10 @@ struct Seen {
 pub async fn pass(connection: &PlatformConnection, context: &Context) -> Result<Action, PassError> {
     let shared = &context.shared;
     let key = key(connection)?;
-    let mut seen = observe(connection, &key, shared);
+    let Some(mut seen) = observe(connection, &key, shared) else {
+        // The Secret's watch has not answered yet; it wakes this connection when it does.
+        return Ok(Action::await_change());
+    };
     loop {
         match decide(&seen.facts) {
             Plan::Check => check(&mut seen, connection, &key).await,
@@ -93,12 +82,13 @@ fn key(connection: &PlatformConnection) -> Result<ConnectionKey, PassError> {
     })
 }
 
-fn observe(connection: &PlatformConnection, key: &ConnectionKey, shared: &Shared) -> Seen {
+/// Gathers the facts; none before the watch of the Secret has answered.
+fn observe(connection: &PlatformConnection, key: &ConnectionKey, shared: &Shared) -> Option<Seen> {
     let before = match &connection.status {
         Some(status) if is_true(&status.conditions, ConditionType::Ready) => Before::Ready,
         Some(_) | None => Before::NotReady,
     };
-    let (credential, tenant) = match client(connection, key, shared) {
+    let (credential, tenant) = match client(connection, key, shared)? {
         Need::Met(tenant) => (Need::Met(()), Some(tenant)),
         Need::Waiting(cause) => (Need::Waiting(cause), None),
         Need::Wrong(cause) => (Need::Wrong(cause), None),
@@ -118,7 +108,7 @@ fn observe(connection: &PlatformConnection, key: &ConnectionKey, shared: &Shared
         Some(_) | None => Check::Due,
     };
     let sandbox = connection.spec.sandbox.clone();
-    Seen {
+    Some(Seen {
         facts: Facts {
             sandbox,
             credential,
@@ -126,58 +116,30 @@ fn observe(connection: &PlatformConnection, key: &ConnectionKey, shared: &Shared
             before,
         },
         tenant,
-    }
+    })
 }
 
-/// The client for a connection: the one that is there, if spec and credential are the same.
-fn client(connection: &PlatformConnection, key: &ConnectionKey, shared: &Shared) -> Need<Tenant> {
+/// The client for a connection: the one that is there, if spec and credential are the same. None
+/// before the watch of the Secret has answered.
+fn client(
+    connection: &PlatformConnection,
+    key: &ConnectionKey,
+    shared: &Shared,
+) -> Option<Need<Tenant>> {
     let spec = &connection.spec;
     let endpoints = match endpoints(spec, &shared.settings) {
         Ok(endpoints) => endpoints,
-        Err(cause) => return Need::Wrong(cause),
+        Err(cause) => return Some(Need::Wrong(cause)),
     };
-    let Some(name) = spec.auth.secret_name() else {
-        return Need::wrong(
-            Reason::SecretKeyInvalid,
-            "auth names no Secret: write oauthServerToServer or accessToken",
-        );
-    };
-    let reference = ObjectRef::from_obj(connection);
-    let credential = match shared.secrets.follow(&reference, &key.namespace, name) {
-        SecretState::Loading => {
-            return Need::waiting(Reason::SecretNotFound, format!("reading Secret {name}"));
-        }
-        SecretState::Missing => {
-            return Need::waiting(Reason::SecretNotFound, missing(spec, key, name));
-        }
-        SecretState::Unreadable(why) => {
-            return Need::wrong(
-                Reason::SecretUnreadable,
-                format!(
-                    "the operator may not read Secret {name} in namespace {}: {why}; grant its \
-                     ServiceAccount get and watch on this Secret",
-                    key.namespace
-                ),
-            );
-        }
-        SecretState::Present(values) => {
-            let value = |wanted: &'static str| {
-                let text = values.get(wanted).map(Option::as_ref);
-                usable(text, wanted, name, &key.namespace)
-            };
-            match credential(spec, value) {
-                Ok(credential) => credential,
-                Err(cause) => return Need::Wrong(cause),
-            }
-        }
+    let credential = match secret(connection, key, shared)? {
+        Need::Met(credential) => credential,
+        Need::Waiting(cause) => return Some(Need::Waiting(cause)),
+        Need::Wrong(cause) => return Some(Need::Wrong(cause)),
     };
     let stamp = stamp(spec, &endpoints, &credential);
-    if let Some(tenant) = shared
-        .tenants
-        .get(key)
-        .filter(|tenant| tenant.stamp == stamp)
-    {
-        return Need::Met(tenant);
+    let known = shared.tenants.get(key);
+    if let Some(tenant) = known.filter(|tenant| tenant.stamp == stamp) {
+        return Some(Need::Met(tenant));
     }
     let target = Target {
         platform: origin(&endpoints.platform),
@@ -185,19 +147,16 @@ fn client(connection: &PlatformConnection, key: &ConnectionKey, shared: &Shared)
         sandbox: spec.sandbox.clone(),
         dataset_id: None,
     };
-    match build(spec, endpoints, credential, shared) {
-        Ok(platform) => {
-            let standing = Standing::NotReady;
-            Need::Met(Tenant {
-                stamp,
-                platform,
-                target,
-                checked: None,
-                standing,
-            })
-        }
+    Some(match build(spec, endpoints, credential, shared) {
+        Ok(platform) => Need::Met(Tenant {
+            stamp,
+            platform,
+            target,
+            checked: None,
+            standing: Standing::NotReady,
+        }),
         Err(error) => Need::wrong(Reason::SecretKeyInvalid, error.to_string()),
-    }
+    })
 }
 
 fn build(
@@ -221,164 +180,9 @@ fn build(
     Platform::new(settings, platform::PlatformClock::system())
 }
 
-fn missing(spec: &PlatformConnectionSpec, key: &ConnectionKey, name: &str) -> String {
-    let keys = if spec.auth.oauth_server_to_server.is_some() {
-        ["client_id", "client_secret"]
-    } else {
-        ["access_token", "api_key"]
-    };
-    format!(
-        "Secret {name} is not in namespace {ns}: create it with kubectl -n {ns} create secret \
-         generic {name} --from-literal={}=… --from-literal={}=…",
-        keys[0],
-        keys[1],
-        ns = key.namespace,
-    )
-}
-
-/// The value of a key, or what is wrong with it: `None` for a key that is not there, and within,
-/// `None` for a value that is not text.
-fn usable(
-    value: Option<Option<&SecretString>>,
-    key: &'static str,
-    secret: &str,
-    namespace: &str,
-) -> Result<SecretString, Cause> {
-    let wrong = |what: &str| {
-        Cause::new(
-            Reason::SecretKeyInvalid,
-            format!(
-                "Secret {secret} in namespace {namespace} {what}: {}",
-                remedy(namespace, secret, key)
-            ),
-        )
-    };
-    match value {
-        None => Err(wrong(&format!("has no key {key}"))),
-        Some(None) => Err(wrong(&format!("has a key {key} whose value is not text"))),
-        Some(Some(text)) if text.expose_secret().trim().is_empty() => {
-            Err(wrong(&format!("has an empty key {key}")))
-        }
-        Some(Some(text)) if text.expose_secret().chars().any(char::is_control) => Err(wrong(
-            &format!("has a key {key} whose value holds a line break or control character"),
-        )),
-        Some(Some(text)) => Ok(text.clone()),
-    }
-}
-
-/// How to put a value right.
-fn remedy(namespace: &str, secret: &str, key: &str) -> String {
-    format!(
-        "set it with kubectl -n {namespace} patch secret {secret} -p \
-         '{{\"stringData\":{{\"{key}\":\"…\"}}}}'"
-    )
-}
-
-fn credential(
-    spec: &PlatformConnectionSpec,
-    value: impl Fn(&'static str) -> Result<SecretString, Cause>,
-) -> Result<Credential, Cause> {
-    if let Some(oauth) = &spec.auth.oauth_server_to_server {
-        let scopes = oauth.scopes.clone();
-        Ok(Credential::OAuthServerToServer {
-            client_id: value("client_id")?.expose_secret().to_owned(),
-            client_secret: value("client_secret")?,
-            scopes: scopes.unwrap_or_else(|| SCOPES.map(str::to_owned).to_vec()),
-        })
-    } else {
-        Ok(Credential::AccessToken {
-            access_token: value("access_token")?,
-            api_key: value("api_key")?.expose_secret().to_owned(),
-        })
-    }
-}
-
-/// The endpoints, if this operator may call them.
-fn endpoints(
-    spec: &PlatformConnectionSpec,
-    settings: &Settings,
-) -> Result<platform::Endpoints, Cause> {
-    let named = spec.endpoints.as_ref();
-    let platform = named
-        .and_then(|e| e.platform.as_deref())
-        .unwrap_or(PLATFORM);
-    let ims = named.and_then(|e| e.ims.as_deref()).unwrap_or(IMS);
-    Ok(platform::Endpoints {
-        platform: allowed(platform, settings)?,
-        ims: allowed(ims, settings)?,
-    })
-}
-
-fn allowed(endpoint: &str, settings: &Settings) -> Result<Url, Cause> {
-    let Settings {
-        allowed_hosts,
-        allow_http,
-        ..
-    } = settings;
-    let wrong = |message: String| Cause::new(Reason::HostNotAllowed, message);
-    let url = Url::parse(endpoint)
-        .map_err(|error| wrong(format!("endpoint {endpoint} is not a URL: {error}")))?;
-    let host = url.host_str().unwrap_or_default();
-    if !allowed_hosts
-        .iter()
-        .any(|allowed| allowed.eq_ignore_ascii_case(host))
-    {
-        return Err(wrong(format!(
-            "host {host} is not on this operator's allow list ({}): use one of these, or ask who \
-             runs the operator to add it to --allowed-hosts",
-            allowed_hosts.join(", ")
-        )));
-    }
-    match url.scheme() {
-        "https" => Ok(url),
-        "http" if *allow_http => Ok(url),
-        _ => Err(wrong(format!(
-            "endpoint {endpoint} is not https: write https://{host}"
-        ))),
-    }
-}
-
 /// Scheme, host and port: a URL as a person writes it, without the path that the parser adds.
 fn origin(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
-}
-
-fn stamp(
-    spec: &PlatformConnectionSpec,
-    endpoints: &platform::Endpoints,
-    credential: &Credential,
-) -> String {
-    let mut hash = Sha256::new();
-    let mut add = |part: &str| {
-        hash.update(part.as_bytes());
-        hash.update([0]);
-    };
-    add(endpoints.platform.as_str());
-    add(endpoints.ims.as_str());
-    add(&spec.organization_id);
-    add(&spec.sandbox);
-    match credential {
-        Credential::OAuthServerToServer {
-            client_id,
-            client_secret,
-            scopes,
-        } => {
-            add(client_id);
-            add(client_secret.expose_secret());
-            add(&scopes.join(","));
-        }
-        Credential::AccessToken {
-            access_token,
-            api_key,
-        } => {
-            add(access_token.expose_secret());
-            add(api_key);
-        }
-    }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// Asks the platform whether the credential works and which sandboxes it sees.
@@ -399,55 +203,6 @@ async fn check(seen: &mut Seen, connection: &PlatformConnection, key: &Connectio
         at: Instant::now(),
         result,
     });
-}
-
-/// An error of the platform, with the remedy where the Secret holds it.
-fn failure(error: &PlatformError, connection: &PlatformConnection, key: &ConnectionKey) -> Failure {
-    let failure = Failure::from(error);
-    let auth = &connection.spec.auth;
-    let culprit = match (failure.consequence, auth.access_token.is_some()) {
-        (Consequence::CredentialRejected(CredentialPart::Scopes), _) => {
-            return Failure {
-                message: format!(
-                    "{}: correct spec.auth.oauthServerToServer.scopes",
-                    failure.message
-                ),
-                ..failure
-            };
-        }
-        (Consequence::CredentialRejected(CredentialPart::ClientId), _) => "client_id",
-        (Consequence::CredentialRejected(CredentialPart::ClientSecret), _) => "client_secret",
-        (Consequence::CredentialRejected(CredentialPart::Unnamed), _) => {
-            "client_id or client_secret"
-        }
-        (Consequence::Unauthenticated, true) => "access_token",
-        (Consequence::Unauthenticated, false) => "client_id",
-        (
-            Consequence::Retry
-            | Consequence::Throttled { retry_after: _ }
-            | Consequence::Forbidden
-            | Consequence::NotFound
-            | Consequence::Rejected
-            | Consequence::Redirected
-            | Consequence::NotSent
-            | Consequence::InDoubt
-            | Consequence::Refused(_)
-            | Consequence::Misconfigured { setting: _ },
-            _,
-        ) => return failure,
-    };
-    let secret = auth.secret_name().unwrap_or_default();
-    let wanted = if culprit.contains(' ') {
-        "client_secret"
-    } else {
-        culprit
-    };
-    let remedy = remedy(&key.namespace, secret, wanted);
-    let message = format!(
-        "{}: {culprit} of Secret {secret} is wrong: {remedy}",
-        failure.message
-    );
-    Failure { message, ..failure }
 }
 
 /// Lets others use the client, or not, and tells those that wait for it.

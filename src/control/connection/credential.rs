@@ -1,0 +1,273 @@
+//! The credential of a connection: from Secret and spec to what the platform's client takes, and
+//! back from an error to the key that is wrong.
+
+use kube::runtime::reflector::ObjectRef;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::super::{Settings, Shared, secrets::SecretState, tenants::ConnectionKey};
+use crate::{
+    api::{PlatformConnection, PlatformConnectionSpec, Reason},
+    decide::{Cause, Need, connection::Failure},
+    platform::{self, Consequence, Credential, CredentialPart, PlatformError},
+};
+
+/// Adobe's own hosts, where `endpoints` names none.
+const PLATFORM: &str = "https://platform.adobe.io";
+const IMS: &str = "https://ims-na1.adobelogin.com";
+/// The scopes of the documents' samples, where `scopes` names none.
+const SCOPES: [&str; 5] = [
+    "openid",
+    "AdobeID",
+    "read_organizations",
+    "additional_info.projectedProductContext",
+    "session",
+];
+
+/// The credential in the connection's Secret. None before the watch of it has answered.
+pub(super) fn secret(
+    connection: &PlatformConnection,
+    key: &ConnectionKey,
+    shared: &Shared,
+) -> Option<Need<Credential>> {
+    let spec = &connection.spec;
+    let Some(name) = spec.auth.secret_name() else {
+        return Some(Need::wrong(
+            Reason::SecretKeyInvalid,
+            "auth names no Secret: write oauthServerToServer or accessToken",
+        ));
+    };
+    let reference = ObjectRef::from_obj(connection);
+    match shared.secrets.follow(&reference, &key.namespace, name) {
+        SecretState::Loading => None,
+        SecretState::Missing => {
+            let message = missing(spec, key, name);
+            Some(Need::waiting(Reason::SecretNotFound, message))
+        }
+        SecretState::Unreadable(why) => Some(Need::wrong(
+            Reason::SecretUnreadable,
+            format!(
+                "the operator may not watch Secret {name} in namespace {}: {why}; grant its \
+                 ServiceAccount the verb watch on this Secret",
+                key.namespace
+            ),
+        )),
+        SecretState::Present(values) => {
+            let value = |wanted: &'static str| {
+                let text = values.get(wanted).map(Option::as_ref);
+                usable(text, wanted, name, &key.namespace)
+            };
+            Some(match credential(spec, value) {
+                Ok(credential) => Need::Met(credential),
+                Err(cause) => Need::Wrong(cause),
+            })
+        }
+    }
+}
+
+fn missing(spec: &PlatformConnectionSpec, key: &ConnectionKey, name: &str) -> String {
+    let keys = if spec.auth.oauth_server_to_server.is_some() {
+        ["client_id", "client_secret"]
+    } else {
+        ["access_token", "api_key"]
+    };
+    format!(
+        "Secret {name} is not in namespace {ns}: create it with kubectl -n {ns} create secret \
+         generic {name} --from-literal={}=… --from-literal={}=…",
+        keys[0],
+        keys[1],
+        ns = key.namespace,
+    )
+}
+
+/// The value of a key, or what is wrong with it: `None` for a key that is not there, and within,
+/// `None` for a value that is not text.
+fn usable(
+    value: Option<Option<&SecretString>>,
+    key: &'static str,
+    secret: &str,
+    namespace: &str,
+) -> Result<SecretString, Cause> {
+    let wrong = |what: &str| {
+        Cause::new(
+            Reason::SecretKeyInvalid,
+            format!(
+                "Secret {secret} in namespace {namespace} {what}: {}",
+                remedy(namespace, secret, key)
+            ),
+        )
+    };
+    match value {
+        None => Err(wrong(&format!("has no key {key}"))),
+        Some(None) => Err(wrong(&format!("has a key {key} whose value is not text"))),
+        Some(Some(text)) if text.expose_secret().trim().is_empty() => {
+            Err(wrong(&format!("has an empty key {key}")))
+        }
+        Some(Some(text)) if text.expose_secret().chars().any(char::is_control) => Err(wrong(
+            &format!("has a key {key} whose value holds a line break or control character"),
+        )),
+        Some(Some(text)) => Ok(text.clone()),
+    }
+}
+
+/// How to put a value right.
+fn remedy(namespace: &str, secret: &str, key: &str) -> String {
+    format!(
+        "set it with kubectl -n {namespace} patch secret {secret} -p \
+         '{{\"stringData\":{{\"{key}\":\"…\"}}}}'"
+    )
+}
+
+fn credential(
+    spec: &PlatformConnectionSpec,
+    value: impl Fn(&'static str) -> Result<SecretString, Cause>,
+) -> Result<Credential, Cause> {
+    if let Some(oauth) = &spec.auth.oauth_server_to_server {
+        let scopes = oauth.scopes.clone();
+        Ok(Credential::OAuthServerToServer {
+            client_id: value("client_id")?.expose_secret().to_owned(),
+            client_secret: value("client_secret")?,
+            scopes: scopes.unwrap_or_else(|| SCOPES.map(str::to_owned).to_vec()),
+        })
+    } else {
+        Ok(Credential::AccessToken {
+            access_token: value("access_token")?,
+            api_key: value("api_key")?.expose_secret().to_owned(),
+        })
+    }
+}
+
+/// The endpoints, if this operator may call them.
+pub(super) fn endpoints(
+    spec: &PlatformConnectionSpec,
+    settings: &Settings,
+) -> Result<platform::Endpoints, Cause> {
+    let named = spec.endpoints.as_ref();
+    let platform = named
+        .and_then(|e| e.platform.as_deref())
+        .unwrap_or(PLATFORM);
+    let ims = named.and_then(|e| e.ims.as_deref()).unwrap_or(IMS);
+    Ok(platform::Endpoints {
+        platform: allowed(platform, settings)?,
+        ims: allowed(ims, settings)?,
+    })
+}
+
+fn allowed(endpoint: &str, settings: &Settings) -> Result<Url, Cause> {
+    let Settings {
+        allowed_hosts,
+        allow_http,
+        ..
+    } = settings;
+    let wrong = |message: String| Cause::new(Reason::HostNotAllowed, message);
+    let url = Url::parse(endpoint)
+        .map_err(|error| wrong(format!("endpoint {endpoint} is not a URL: {error}")))?;
+    let host = url.host_str().unwrap_or_default();
+    if !allowed_hosts
+        .iter()
+        .any(|allowed| allowed.eq_ignore_ascii_case(host))
+    {
+        return Err(wrong(format!(
+            "host {host} is not on this operator's allow list ({}): use one of these, or ask who \
+             runs the operator to add it to --allowed-hosts",
+            allowed_hosts.join(", ")
+        )));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if *allow_http => Ok(url),
+        _ => Err(wrong(format!(
+            "endpoint {endpoint} is not https: write https://{host}"
+        ))),
+    }
+}
+
+/// A digest of all that makes a client what it is: another one calls for another client.
+pub(super) fn stamp(
+    spec: &PlatformConnectionSpec,
+    endpoints: &platform::Endpoints,
+    credential: &Credential,
+) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |part: &str| {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    };
+    add(endpoints.platform.as_str());
+    add(endpoints.ims.as_str());
+    add(&spec.organization_id);
+    add(&spec.sandbox);
+    match credential {
+        Credential::OAuthServerToServer {
+            client_id,
+            client_secret,
+            scopes,
+        } => {
+            add(client_id);
+            add(client_secret.expose_secret());
+            add(&scopes.join(","));
+        }
+        Credential::AccessToken {
+            access_token,
+            api_key,
+        } => {
+            add(access_token.expose_secret());
+            add(api_key);
+        }
+    }
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// An error of the platform, with the remedy where the Secret holds it.
+pub(super) fn failure(error: &PlatformError, connection: &PlatformConnection, key: &ConnectionKey) -> Failure {
+    let failure = Failure::from(error);
+    let auth = &connection.spec.auth;
+    let culprit = match (failure.consequence, auth.access_token.is_some()) {
+        (Consequence::CredentialRejected(CredentialPart::Scopes), _) => {
+            return Failure {
+                message: format!(
+                    "{}: correct spec.auth.oauthServerToServer.scopes",
+                    failure.message
+                ),
+                ..failure
+            };
+        }
+        (Consequence::CredentialRejected(CredentialPart::ClientId), _) => "client_id",
+        (Consequence::CredentialRejected(CredentialPart::ClientSecret), _) => "client_secret",
+        (Consequence::CredentialRejected(CredentialPart::Unnamed), _) => {
+            "client_id or client_secret"
+        }
+        (Consequence::Unauthenticated, true) => "access_token",
+        (Consequence::Unauthenticated, false) => "client_id",
+        (
+            Consequence::Retry
+            | Consequence::Throttled { retry_after: _ }
+            | Consequence::Forbidden
+            | Consequence::NotFound
+            | Consequence::Rejected
+            | Consequence::Redirected
+            | Consequence::NotSent
+            | Consequence::InDoubt
+            | Consequence::Refused(_)
+            | Consequence::Misconfigured { setting: _ },
+            _,
+        ) => return failure,
+    };
+    let secret = auth.secret_name().unwrap_or_default();
+    let wanted = if culprit.contains(' ') {
+        "client_secret"
+    } else {
+        culprit
+    };
+    let remedy = remedy(&key.namespace, secret, wanted);
+    let message = format!(
+        "{}: {culprit} of Secret {secret} is wrong: {remedy}",
+        failure.message
+    );
+    Failure { message, ..failure }
+}
+
