@@ -13,6 +13,8 @@ pub struct ConnectionRef {
     pub kind: Option<ConnectionKind>,
     /// The name of the connection.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')")
+        .message("write the connection's name as kubectl get aepconn shows it: lower-case letters, digits, hyphens and dots"))]
     pub name: String,
 }
 
@@ -29,6 +31,8 @@ pub enum ConnectionKind {
 pub struct SecretRef {
     /// The name of the Secret.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$')")
+        .message("write the Secret's name as kubectl get secrets shows it: lower-case letters, digits, hyphens and dots"))]
     pub name: String,
 }
 

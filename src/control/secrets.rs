@@ -156,7 +156,8 @@ fn present(secret: &Secret) -> SecretState {
     SecretState::Present(Arc::new(values.collect()))
 }
 
-/// Why the API server refuses the watch, if it does; other errors pass.
+/// Why the API server refuses the watch, if it does (403, or a name that it cannot select by); other
+/// errors pass.
 fn refusal(error: &watcher::Error) -> Option<String> {
     let status = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -168,5 +169,5 @@ fn refusal(error: &watcher::Error) -> Option<String> {
         | watcher::Error::WatchFailed(_)
         | watcher::Error::NoResourceVersion => return None,
     };
-    (status.is_forbidden()).then(|| status.message.clone())
+    (status.is_forbidden() || status.code == 400).then(|| status.message.clone())
 }

@@ -8,7 +8,7 @@ use kube::{
     core::{DeserializeGuard, error_boundary::InvalidObject},
     runtime::{
         Predicate, PredicateConfig, WatchStreamExt, predicates,
-        reflector::{ObjectRef, store::Writer},
+        reflector::{ObjectRef, Store, store::Writer},
         watcher,
     },
 };
@@ -42,11 +42,12 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let told = Arc::clone(&listener);
+    let known = writer.as_reader();
     watcher(api, watcher::Config::default())
         .default_backoff()
         .filter_map(move |event| {
             ready(match event {
-                Ok(event) => valid(event, &*told).map(Ok),
+                Ok(event) => valid(event, &known, &*told).map(Ok),
                 Err(error) => Some(Err(error)),
             })
         })
@@ -75,28 +76,37 @@ fn prune<K: Resource>(object: &mut K) {
         .remove("kubectl.kubernetes.io/last-applied-configuration");
 }
 
+/// The event without what cannot be read: an object that could be read before leaves the store as
+/// if it were gone.
 fn valid<K>(
     event: watcher::Event<DeserializeGuard<K>>,
+    known: &Store<K>,
     listener: &impl Listener<K>,
 ) -> Option<watcher::Event<K>>
 where
-    K: Resource<DynamicType = ()>,
+    K: Resource<DynamicType = ()> + Clone,
 {
     let read = |DeserializeGuard(object): DeserializeGuard<K>| match object {
-        Ok(object) => Some(object),
+        Ok(object) => Ok(object),
         Err(error) => {
             let meta = &error.metadata;
             let mut object = ObjectRef::new(meta.name.as_deref().unwrap_or_default());
             object.namespace.clone_from(&meta.namespace);
             object.extra.uid.clone_from(&meta.uid);
-            listener.invalid(object, &error);
-            None
+            listener.invalid(object.clone(), &error);
+            Err(object)
         }
     };
     match event {
-        watcher::Event::Apply(object) => read(object).map(watcher::Event::Apply),
-        watcher::Event::Delete(object) => read(object).map(watcher::Event::Delete),
-        watcher::Event::InitApply(object) => read(object).map(watcher::Event::InitApply),
+        watcher::Event::Apply(object) => match read(object) {
+            Ok(object) => Some(watcher::Event::Apply(object)),
+            Err(object) => {
+                let before = known.get(&object)?;
+                Some(watcher::Event::Delete((*before).clone()))
+            }
+        },
+        watcher::Event::Delete(object) => read(object).ok().map(watcher::Event::Delete),
+        watcher::Event::InitApply(object) => read(object).ok().map(watcher::Event::InitApply),
         watcher::Event::Init => Some(watcher::Event::Init),
         watcher::Event::InitDone => Some(watcher::Event::InitDone),
     }

@@ -1,0 +1,368 @@
+//! The rules of an export's decisions, one sentence each.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::*;
+use crate::{api::CancelledBy, platform::JobBatch};
+
+const NONCE: &str = "this-pass";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
+}
+
+fn seconds(seconds: i64) -> SignedDuration {
+    SignedDuration::from_secs(seconds)
+}
+
+fn identity() -> Identity {
+    Identity { cluster: "cluster".into(), uid: "uid".into() }
+}
+
+fn target() -> Target {
+    Target {
+        platform: "https://platform.adobe.io".into(),
+        organization_id: "org@AdobeOrg".into(),
+        sandbox: "prod".into(),
+        dataset_id: Some("5b02".into()),
+    }
+}
+
+fn destination() -> Destination {
+    Destination { target: target(), body: json!({}), dataset: DatasetCheck::Suitable }
+}
+
+fn submission() -> Submission {
+    Submission {
+        attempt: 1,
+        r#try: NONCE.into(),
+        request_id: request::request_id("cluster", "uid", 1),
+        fingerprint: "print".into(),
+        target: target(),
+        intent_time: at(0),
+        send_before: at(10),
+        settle_after: at(140),
+        outcome: None,
+        evidence: None,
+    }
+}
+
+fn facts(record: Record) -> Facts {
+    Facts {
+        now: at(1),
+        life: Life::Live,
+        finalizer: Finalizer::Present,
+        identity: identity(),
+        record,
+        cancellation: None,
+        destination: Need::Met(destination()),
+        service: Need::Met(()),
+        sighting: Sighting::Unseen,
+        held: None,
+        nonce: "fresh".into(),
+        not_before: None,
+        limits: Limits {
+            windows: Windows { send: seconds(10), delivery: seconds(70), visibility: seconds(60) },
+            batch: seconds(600),
+            cancel: seconds(600),
+        },
+    }
+}
+
+fn job(status: &str) -> Job {
+    Job {
+        id: JobId::new("24115"),
+        status: status.into(),
+        request_id: None,
+        dataset_id: None,
+        creation_time: Some(at(0)),
+        update_time: Some(at(0)),
+        total_milliseconds: None,
+        profile_export_milliseconds: None,
+        dataset_write_milliseconds: None,
+        exported_profiles: None,
+        exported_profiles_by_namespace: BTreeMap::new(),
+        batches: vec![JobBatch {
+            id: BatchId::new("da5c"),
+            segment_id: None,
+            segment_ns: None,
+            segment_status: Vec::new(),
+        }],
+        errors: Vec::new(),
+        echoed: BTreeMap::new(),
+    }
+}
+
+fn seen(status: &str, batches: Batches) -> Sighting {
+    Sighting::Job { job: Box::new(job(status)), batches }
+}
+
+fn batch(status: &str) -> Batches {
+    let id = BatchId::new("da5c");
+    let batch =
+        Batch { id: id.clone(), status: status.into(), records: None, files: None, bytes: None };
+    Batches::Seen(vec![(id, Some(batch))])
+}
+
+fn known() -> Record {
+    Record::Known(submission(), JobId::new("24115"))
+}
+
+fn known_with(sighting: Sighting) -> Facts {
+    Facts { sighting, ..facts(known()) }
+}
+
+fn deleted(facts: Facts) -> Facts {
+    Facts { life: Life::Deleting, ..facts }
+}
+
+fn cancelling(accepted: Option<Timestamp>, now: Timestamp) -> Facts {
+    let cancellation =
+        Cancellation { requested_at: at(0), by: CancelledBy::Deletion, accepted_at: accepted };
+    let facts = known_with(seen("PROCESSING", Batches::NotAsked));
+    Facts { cancellation: Some(cancellation), now, ..deleted(facts) }
+}
+
+#[test]
+fn a_new_export_is_held_before_its_intent_is_recorded() {
+    let unheld = Facts { finalizer: Finalizer::Absent, ..facts(Record::Fresh) };
+    assert_eq!(decide(&unheld).effect, Effect::Hold);
+    let Effect::Intend(intent) = decide(&facts(Record::Fresh)).effect else { panic!() };
+    assert_eq!(intent.request_id, submission().request_id);
+    assert_eq!(intent.r#try, "fresh");
+    assert_eq!((intent.intent_time, intent.send_before), (at(1), at(11)));
+    assert_eq!(intent.settle_after, at(141));
+}
+
+#[test]
+fn only_the_pass_that_recorded_the_intent_may_send() {
+    let open = facts(Record::Open(submission()));
+    assert!(matches!(decide(&open).situation, Situation::InDoubt(_)));
+    for held in ["another-pass", ""] {
+        let plan = decide(&Facts { held: Some(held.into()), ..open.clone() });
+        assert!(matches!(plan.situation, Situation::InDoubt(_)), "{held}");
+    }
+    let plan = decide(&Facts { held: Some(NONCE.into()), ..open });
+    assert!(matches!(plan.effect, Effect::Post(_, _)));
+}
+
+#[test]
+fn nothing_is_sent_without_the_finalizer_or_to_another_target_than_the_intents() {
+    let open = Facts { held: Some(NONCE.into()), ..facts(Record::Open(submission())) };
+    let unheld = Facts { finalizer: Finalizer::Absent, ..open.clone() };
+    assert!(matches!(decide(&unheld).situation, Situation::InDoubt(_)));
+    let mut elsewhere = destination();
+    elsewhere.target.sandbox = "dev".into();
+    let moved = Facts { destination: Need::Met(elsewhere), ..open };
+    assert!(matches!(decide(&moved).situation, Situation::InDoubt(_)));
+}
+
+#[test]
+fn a_deleted_export_is_never_submitted() {
+    for record in [Record::Fresh, Record::Open(submission())] {
+        let facts = Facts { held: Some(NONCE.into()), ..deleted(facts(record)) };
+        assert_eq!(decide(&facts).effect, Effect::Release);
+    }
+}
+
+#[test]
+fn a_deletion_in_doubt_warns_and_names_the_request_id() {
+    let plan = decide(&deleted(facts(Record::Open(submission()))));
+    let Situation::Leaving(Some(cause)) = plan.situation else { panic!("{plan:?}") };
+    assert_eq!(cause.reason, Reason::DeletedInDoubt);
+    assert!(cause.message.contains(&submission().request_id));
+}
+
+#[test]
+fn a_request_that_was_not_taken_waits_for_its_time() {
+    let early = Facts { not_before: Some(at(5)), ..facts(Record::Fresh) };
+    assert_eq!(decide(&early).effect, Effect::WakeAt(at(5)));
+    let due = Facts { not_before: Some(at(1)), ..facts(Record::Fresh) };
+    assert!(matches!(decide(&due).effect, Effect::Intend(_)));
+}
+
+#[test]
+fn a_dataset_named_by_id_is_looked_at_before_anything_is_recorded() {
+    let due = DatasetCheck::Due(DatasetId::new("5b02"));
+    let destination = Need::Met(Destination { dataset: due, ..destination() });
+    let facts =
+        Facts { destination, finalizer: Finalizer::Absent, ..facts(Record::Fresh) };
+    assert_eq!(decide(&facts).effect, Effect::CheckDataset(DatasetId::new("5b02")));
+}
+
+#[test]
+fn what_is_missing_is_waited_for_and_what_is_wrong_stalls() {
+    let cause = Cause::new(Reason::ConnectionNotFound, "none");
+    let waiting = Facts { destination: Need::Waiting(cause.clone()), ..facts(Record::Fresh) };
+    assert_eq!(decide(&waiting), rest(Situation::Waiting(cause.clone())));
+    let wrong = Facts { destination: Need::Wrong(cause.clone()), ..facts(Record::Fresh) };
+    assert_eq!(decide(&wrong), rest(Situation::Blocked(cause)));
+}
+
+#[test]
+fn a_status_made_for_another_object_is_not_read_and_nothing_of_it_is_cancelled() {
+    let theirs = Submission { request_id: "of-another-object".into(), ..submission() };
+    for record in [Record::Open(theirs.clone()), Record::Known(theirs, JobId::new("1"))] {
+        assert_eq!(decide(&facts(record.clone())), rest(Situation::Foreign));
+        let plan = decide(&deleted(facts(record)));
+        assert_eq!((plan.situation, plan.effect), (Situation::Leaving(None), Effect::Release));
+    }
+}
+
+#[test]
+fn a_job_is_followed_until_it_ends() {
+    for sighting in [
+        Sighting::Unseen,
+        Sighting::Missing,
+        Sighting::Trouble(Cause::new(Reason::PlatformUnavailable, "down")),
+        seen("NEW", Batches::NotAsked),
+        seen("CANCELLING", Batches::NotAsked),
+        seen("PONDERING", Batches::NotAsked),
+        seen("SUCCEEDED", Batches::NotAsked),
+    ] {
+        let plan = decide(&known_with(sighting.clone()));
+        assert!(matches!(plan.effect, Effect::Follow(_, _)), "{sighting:?}");
+        assert!(matches!(plan.situation, Situation::Running(_)), "{sighting:?}");
+    }
+    let failed = decide(&known_with(seen("FAILED", Batches::NotAsked)));
+    assert_eq!(failed, rest(Situation::Ends(Ending::Failed)));
+    let cancelled = decide(&known_with(seen("CANCELLED", Batches::NotAsked)));
+    assert_eq!(cancelled, rest(Situation::Ends(Ending::CancelledInPlatform)));
+}
+
+#[test]
+fn a_success_is_complete_when_every_batch_is_readable() {
+    for status in ["success", "active"] {
+        let plan = decide(&known_with(seen("SUCCEEDED", batch(status))));
+        let readable = Ending::Succeeded(DataAvailability::Readable);
+        assert_eq!(plan, rest(Situation::Ends(readable)), "{status}");
+    }
+}
+
+#[test]
+fn a_batch_that_is_not_readable_is_waited_for_and_not_for_ever() {
+    let facts = known_with(seen("SUCCEEDED", batch("loading")));
+    assert!(matches!(decide(&facts).situation, Situation::WaitingForBatch(_)));
+    let late = Facts { now: at(600), ..facts };
+    let Situation::Ends(Ending::Succeeded(DataAvailability::Unknown(cause))) =
+        decide(&late).situation
+    else {
+        panic!()
+    };
+    assert_eq!(cause.reason, Reason::BatchNotSeen);
+}
+
+#[test]
+fn a_batch_that_failed_is_not_waited_for() {
+    let plan = decide(&known_with(seen("SUCCEEDED", batch("aborted"))));
+    let Situation::Ends(Ending::Succeeded(DataAvailability::Unknown(cause))) = plan.situation
+    else {
+        panic!()
+    };
+    assert_eq!(cause.reason, Reason::BatchUnreadable);
+}
+
+#[test]
+fn a_finalizer_that_was_stripped_is_put_on_again_while_the_job_runs() {
+    let stripped = Facts { finalizer: Finalizer::Absent, ..facts(known()) };
+    assert_eq!(decide(&stripped).effect, Effect::Hold);
+}
+
+#[test]
+fn a_job_whose_connection_goes_elsewhere_is_neither_judged_nor_cancelled() {
+    let cause = Cause::new(Reason::ConnectionNotFound, "elsewhere");
+    let facts = Facts {
+        service: Need::Waiting(cause),
+        ..known_with(seen("FAILED", Batches::NotAsked))
+    };
+    assert!(matches!(decide(&facts).situation, Situation::Running(Some(_))));
+    let plan = decide(&deleted(facts));
+    assert!(matches!(plan.situation, Situation::Cancelling(_)));
+    assert_eq!(plan.effect, Effect::Rest);
+}
+
+#[test]
+fn a_deletion_looks_then_records_then_cancels_then_waits_for_the_end() {
+    let look = decide(&deleted(facts(known())));
+    assert!(matches!(look.effect, Effect::Look(_, _)));
+    let intend = decide(&deleted(known_with(seen("PROCESSING", Batches::NotAsked))));
+    assert!(matches!(intend.effect, Effect::IntendCancel(_)));
+    assert!(matches!(decide(&cancelling(None, at(1))).effect, Effect::Cancel(_, _, _)));
+    assert!(matches!(decide(&cancelling(Some(at(1)), at(2))).effect, Effect::Follow(_, _)));
+}
+
+#[test]
+fn a_deletion_of_a_finished_or_vanished_job_makes_no_call() {
+    for sighting in [
+        Sighting::Missing,
+        seen("SUCCEEDED", Batches::NotAsked),
+        seen("FAILED", Batches::NotAsked),
+        seen("CANCELLED", Batches::NotAsked),
+    ] {
+        let plan = decide(&deleted(known_with(sighting)));
+        assert_eq!((plan.situation, plan.effect), (Situation::Leaving(None), Effect::Release));
+    }
+}
+
+#[test]
+fn a_cancellation_that_does_not_end_is_let_go_with_a_warning_that_names_the_job() {
+    let plan = decide(&cancelling(Some(at(1)), at(600)));
+    assert_eq!(plan.effect, Effect::Release);
+    let Situation::Leaving(Some(cause)) = plan.situation else { panic!() };
+    assert_eq!(cause.reason, Reason::CancelTimedOut);
+    assert!(cause.message.contains("24115") && cause.message.contains("5b02"));
+}
+
+#[test]
+fn an_ended_export_is_let_go_of_and_left_alone() {
+    let held = decide(&facts(Record::Ended));
+    assert_eq!((held.situation, held.effect), (Situation::AtRest, Effect::Release));
+    let free = Facts { finalizer: Finalizer::Absent, ..facts(Record::Ended) };
+    assert_eq!(decide(&free), rest(Situation::AtRest));
+}
+
+#[test]
+fn only_what_proves_that_a_request_was_not_taken_lets_it_be_sent_again() {
+    let came_to = |consequence| posted(Err(Failure { consequence, message: "x".into() }));
+    for consequence in [
+        Consequence::Retry,
+        Consequence::Throttled { retry_after: None },
+        Consequence::Unauthenticated,
+        Consequence::Forbidden,
+        Consequence::Redirected,
+        Consequence::InDoubt,
+    ] {
+        assert!(matches!(came_to(consequence), Posted::InDoubt(_)), "{consequence:?}");
+    }
+    for consequence in [
+        Consequence::NotSent,
+        Consequence::Refused(Refusal::Unauthenticated),
+        Consequence::Refused(Refusal::Forbidden),
+        Consequence::Refused(Refusal::Throttled { retry_after: None }),
+    ] {
+        assert!(matches!(came_to(consequence), Posted::NotTaken { .. }), "{consequence:?}");
+    }
+    for consequence in [Consequence::Rejected, Consequence::NotFound] {
+        assert!(matches!(came_to(consequence), Posted::Rejected(_)), "{consequence:?}");
+    }
+    assert!(matches!(posted(Ok(job("NEW"))), Posted::Taken(_)));
+}
+
+#[test]
+fn a_record_is_open_until_an_id_an_end_or_a_proof_that_it_was_not_taken_is_there() {
+    let with = |outcome| Submission { outcome, ..submission() };
+    assert_eq!(record(None, None, false), Record::Fresh);
+    assert_eq!(record(None, Some("1"), false), Record::Fresh);
+    for outcome in [None, Some(SubmissionOutcome::Posted), Some(SubmissionOutcome::Adopted)] {
+        let submission = with(outcome);
+        assert_eq!(record(Some(&submission), None, false), Record::Open(submission.clone()));
+    }
+    for outcome in [SubmissionOutcome::NotSent, SubmissionOutcome::Refused] {
+        assert_eq!(record(Some(&with(Some(outcome))), None, false), Record::Fresh);
+    }
+    let submission = submission();
+    assert_eq!(record(Some(&submission), Some("24115"), false), known());
+    assert_eq!(record(Some(&submission), Some("24115"), true), Record::Ended);
+}
