@@ -33,6 +33,5 @@ generate: ## Write crds/ and docs/reference.md from the types
 doctor: ## Say what this machine lacks
 	@hack/control-plane/doctor.sh
 
-build: doctor ## Build the operator, the simulator and the control plane
+build: doctor ## Build the release binaries
 	@cargo build --release --workspace --bins --quiet
-	@$(RELEASE)/control-plane build >/dev/null

@@ -7,14 +7,16 @@
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "$0")/.." && pwd)
-control_plane=$AEP_CONTROL_PLANE_BIN
+release=$root/target/release
+: "${AEP_EXPORT_OPERATOR_BIN:=$release/aep-export-operator}" "${AEP_SIMULATOR_BIN:=$release/aep-simulator}"
+control_plane=${AEP_CONTROL_PLANE_BIN:-$release/control-plane}
 if [[ -z ${DEMO_INSIDE:-} ]]; then
     command -v curl >/dev/null || { echo "demo: no curl: install it" >&2; exit 1; }
     export DEMO_INSIDE=1
     if [[ -n ${CLUSTER:-} ]]; then
         [[ -r $CLUSTER ]] || { echo "demo: CLUSTER=$CLUSTER cannot be read" >&2; exit 1; }
         KUBECONFIG=$(realpath -- "$CLUSTER")
-        PATH="$("$control_plane" build):$PATH"
+        command -v kubectl >/dev/null || PATH="$("$control_plane" build):$PATH"
         export KUBECONFIG PATH
         exec "$0"
     fi
@@ -83,8 +85,12 @@ tenant=$(sed -n 's/.*listening on \(http:[^ ]*\).*/\1/p' "$work/simulator.log" |
 echo "$tenant"
 
 say "CRDs, and a ServiceAccount with the rights of deploy/rbac.yaml"
-if ! kubectl get crd exportjobs.aep-export.dev >/dev/null 2>&1; then made_crds=1; fi
-kubectl apply -f "$root/crds"
+if kubectl get -f "$root/crds" >/dev/null 2>&1; then
+    echo "the CRDs are there"
+else
+    made_crds=1
+    kubectl apply -f "$root/crds"
+fi
 kubectl wait --for condition=Established -f "$root/crds" --timeout 30s >/dev/null
 rbac | kubectl apply -f -
 operator_config=$work/operator.kubeconfig
@@ -107,8 +113,20 @@ until_true "the operator" "$work/operator.log" curl --fail --silent "http://127.
 curl --silent "http://127.0.0.1:$port/readyz"
 
 say "kubectl apply -f examples/demo, and what becomes of it"
-columns='EXPORT:.metadata.name,JOB ID:.status.jobId,PHASE:.status.phase,REASON:.status.conditions[?(@.type=="Ready")].reason,PROFILES:.status.exportedProfiles'
-kubectl get exportjobs --namespace "$name" --watch -o custom-columns="$columns" 3>&- 4>&- 5>&- &
+# One line for each change of phase or reason, as kubectl's watch brings it.
+show_changes() {
+    local export job phase reason
+    declare -A last=()
+    while read -r export job phase reason; do
+        [[ $phase != '<none>' && ${last[$export]:-} != "$phase $reason" ]] || continue
+        last[$export]="$phase $reason"
+        [[ $job != '<none>' ]] && job="job $job" || job=
+        printf '%-21s %-11s %-16s %s\n' "$export" "$phase" "$reason" "$job"
+    done
+}
+columns='E:.metadata.name,J:.status.jobId,P:.status.phase,R:.status.conditions[?(@.type=="Ready")].reason'
+kubectl get exportjobs --namespace "$name" --watch --no-headers -o custom-columns="$columns" \
+    3>&- 4>&- 5>&- > >(show_changes) &
 watching=$!
 guards+=("$watching")
 cat "$root"/examples/demo/*.yaml | sed "s|http://127.0.0.1:8099|$tenant|g" |

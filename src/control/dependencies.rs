@@ -35,9 +35,8 @@ impl Context {
         let status = connection.status.as_ref();
         let conditions = status.map_or(&[][..], |status| &status.conditions);
         let current = status.and_then(|s| s.observed_generation) == connection.metadata.generation;
-        let what = format!("PlatformConnection {name}");
         not_ready(
-            &what,
+            ("PlatformConnection", "aepconn", name),
             current.then_some(conditions),
             Reason::ConnectionStalled,
             Reason::ConnectionNotReady,
@@ -62,7 +61,7 @@ impl Context {
                 Need::Met((DatasetId::new(id), dataset.spec.connection_ref.clone()))
             }
             Some(_) | None => not_ready(
-                &format!("ProfileDataset {name}"),
+                ("ProfileDataset", "aepds", name),
                 current.then_some(conditions),
                 Reason::DatasetStalled,
                 Reason::DatasetNotReady,
@@ -130,21 +129,20 @@ impl Context {
     }
 }
 
+/// Something that is there and not ready. What it waits for itself is told by its own conditions:
+/// told here too, each of its steps would cost a write to everything that waits for it.
 fn not_ready<T>(
-    what: &str,
+    (kind, short, name): (&str, &str, &str),
     conditions: Option<&[Condition]>,
     stalled: Reason,
     waiting: Reason,
 ) -> Need<T> {
-    let conditions = conditions.unwrap_or_default();
-    match find(conditions, ConditionType::Stalled) {
-        Some(why) => Need::wrong(stalled, format!("{what} is stalled: {}", why.message)),
-        None => match find(conditions, ConditionType::Ready) {
-            Some(why) if why.status != "True" => {
-                Need::waiting(waiting, format!("{what} is not ready: {}", why.message))
-            }
-            Some(_) | None => Need::waiting(waiting, format!("{what} is not ready yet")),
-        },
+    match find(conditions.unwrap_or_default(), ConditionType::Stalled) {
+        Some(why) => Need::wrong(stalled, format!("{kind} {name} is stalled: {}", why.message)),
+        None => Need::waiting(
+            waiting,
+            format!("{kind} {name} is not ready yet (kubectl describe {short} {name} tells why)"),
+        ),
     }
 }
 

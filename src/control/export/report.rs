@@ -135,7 +135,12 @@ fn announcement(
     match situation {
         Situation::Blocked(_) => Some((Tone::Warning, "Submit", cause)),
         Situation::InDoubt(_) | Situation::Foreign => Some((Tone::Warning, "Submit", cause)),
-        Situation::Running(None) => Some((Tone::Normal, "Submit", cause)),
+        Situation::Running(None) => {
+            let status = after.status.as_ref()?;
+            let (job, dataset) = (status.job_id.as_deref()?, status.dataset_id.as_deref()?);
+            let note = format!("the platform took the export as job {job} into dataset {dataset}");
+            Some((Tone::Normal, "Submit", Cause::new(cause.reason, note)))
+        }
         Situation::Running(Some(_)) => Some((Tone::Warning, "Observe", cause)),
         Situation::Waiting(why) => match why.reason {
             Reason::NotSent
