@@ -43,7 +43,7 @@ pub enum RunError {
     /// The CRDs.
     #[error(transparent)]
     Crd(#[from] CrdError),
-    /// The API server cannot be found: neither a kubeconfig nor a ServiceAccount.
+    /// The API server cannot be found: neither a kubeconfig nor a `ServiceAccount`.
     #[error("no Kubernetes API server is configured (set KUBECONFIG, or run in a pod): {0}")]
     Config(#[from] kube::config::InferConfigError),
     /// The client of the API server.
@@ -181,7 +181,7 @@ async fn cluster(client: &Client) -> String {
             }
             // Without it no export can be told from another cluster's; there is no going on.
             Err(error) => {
-                warn!(%error, "namespace {CLUSTER_NAMESPACE} cannot be read; asking again")
+                warn!(%error, "namespace {CLUSTER_NAMESPACE} cannot be read; asking again");
             }
         }
         tokio::time::sleep(ASK_AGAIN).await;

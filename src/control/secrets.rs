@@ -33,8 +33,17 @@ pub enum SecretState {
     Missing,
     /// It cannot be watched: why.
     Unreadable(String),
-    /// It is there, with these values; `None` for one that is not text.
-    Present(Arc<BTreeMap<&'static str, Option<SecretString>>>),
+    /// It is there, with these values.
+    Present(Arc<BTreeMap<&'static str, SecretValue>>),
+}
+
+/// The value of a key.
+#[derive(Clone, Debug)]
+pub enum SecretValue {
+    /// Text, without the line break that `echo` leaves at its end.
+    Text(SecretString),
+    /// Bytes that are not text.
+    Bytes,
 }
 
 /// The Secrets that connections name, each with a watch of its own.
@@ -64,6 +73,7 @@ impl Secrets {
 
     /// What is known of the Secret that a connection names. From the first call on it is watched,
     /// and the connection is woken at every change of it. A Secret that it named before is let go.
+    #[must_use]
     pub fn follow(
         &self,
         user: &ObjectRef<PlatformConnection>,
@@ -119,13 +129,14 @@ impl Secrets {
                     Ok(watcher::Event::InitDone) => listed.take().unwrap_or(SecretState::Missing),
                     Ok(watcher::Event::Apply(secret)) => present(&secret),
                     Ok(watcher::Event::Delete(_)) => SecretState::Missing,
-                    Err(error) => match refusal(&error) {
-                        Some(why) => SecretState::Unreadable(why),
-                        None => {
+                    Err(error) => {
+                        if let Some(why) = refusal(&error) {
+                            SecretState::Unreadable(why)
+                        } else {
                             warn!(namespace = key.0, name = key.1, %error, "watching a Secret");
                             continue;
                         }
-                    },
+                    }
                 };
                 let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(entry) = watched.get_mut(&key) else {
@@ -146,12 +157,11 @@ fn present(secret: &Secret) -> SecretState {
     let data = secret.data.iter().flatten();
     let values = data.filter_map(|(key, value)| {
         let key = KEYS.into_iter().find(|known| known == key)?;
-        let text = std::str::from_utf8(&value.0).ok();
-        // A value made with `echo` ends in a line break that is never part of a credential.
-        Some((
-            key,
-            text.map(|text| SecretString::from(text.trim_end_matches(['\r', '\n']))),
-        ))
+        let value = match std::str::from_utf8(&value.0) {
+            Ok(text) => SecretValue::Text(text.trim_end_matches(['\r', '\n']).into()),
+            Err(_) => SecretValue::Bytes,
+        };
+        Some((key, value))
     });
     SecretState::Present(Arc::new(values.collect()))
 }

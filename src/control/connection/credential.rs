@@ -6,10 +6,10 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::super::{Settings, Shared, secrets::SecretState, tenants::ConnectionKey};
+use super::super::{Settings, Shared, secrets::{SecretState, SecretValue}, tenants::ConnectionKey};
 use crate::{
     api::{PlatformConnection, PlatformConnectionSpec, Reason},
-    decide::{Cause, Need, connection::Failure},
+    decide::{Cause, Need, connection::Failure, request::hexadecimal},
     platform::{self, Consequence, Credential, CredentialPart, PlatformError},
 };
 
@@ -54,10 +54,8 @@ pub(super) fn secret(
             ),
         )),
         SecretState::Present(values) => {
-            let value = |wanted: &'static str| {
-                let text = values.get(wanted).map(Option::as_ref);
-                usable(text, wanted, name, &key.namespace)
-            };
+            let value =
+                |wanted| usable(values.get(wanted), wanted, name, &key.namespace);
             Some(match credential(spec, value) {
                 Ok(credential) => Need::Met(credential),
                 Err(cause) => Need::Wrong(cause),
@@ -81,10 +79,9 @@ fn missing(spec: &PlatformConnectionSpec, key: &ConnectionKey, name: &str) -> St
     )
 }
 
-/// The value of a key, or what is wrong with it: `None` for a key that is not there, and within,
-/// `None` for a value that is not text.
+/// The value of a key, or what is wrong with it.
 fn usable(
-    value: Option<Option<&SecretString>>,
+    value: Option<&SecretValue>,
     key: &'static str,
     secret: &str,
     namespace: &str,
@@ -100,14 +97,14 @@ fn usable(
     };
     match value {
         None => Err(wrong(&format!("has no key {key}"))),
-        Some(None) => Err(wrong(&format!("has a key {key} whose value is not text"))),
-        Some(Some(text)) if text.expose_secret().trim().is_empty() => {
+        Some(SecretValue::Bytes) => Err(wrong(&format!("has a key {key} whose value is not text"))),
+        Some(SecretValue::Text(text)) if text.expose_secret().trim().is_empty() => {
             Err(wrong(&format!("has an empty key {key}")))
         }
-        Some(Some(text)) if text.expose_secret().chars().any(char::is_control) => Err(wrong(
+        Some(SecretValue::Text(text)) if text.expose_secret().chars().any(char::is_control) => Err(wrong(
             &format!("has a key {key} whose value holds a line break or control character"),
         )),
-        Some(Some(text)) => Ok(text.clone()),
+        Some(SecretValue::Text(text)) => Ok(text.clone()),
     }
 }
 
@@ -216,10 +213,7 @@ pub(super) fn stamp(
             add(api_key);
         }
     }
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hexadecimal(&hash.finalize())
 }
 
 /// An error of the platform, with the remedy where the Secret holds it.

@@ -83,10 +83,10 @@ async fn act(
             report(export, context, seen, &situation).await?;
             Ok(Next::Rest(action))
         }
-        Effect::Hold => step(set_finalizer(export, context, Finalize::Add).await?),
+        Effect::Hold => Ok(step(set_finalizer(export, context, Finalize::Add).await?)),
         Effect::Release => {
             leave(export, context, &seen.facts.identity.uid, &situation).await;
-            step(set_finalizer(export, context, Finalize::Remove).await?)
+            Ok(step(set_finalizer(export, context, Finalize::Remove).await?))
         }
         Effect::CheckDataset(id) => {
             memory.dataset = Some(match &seen.tenant {
@@ -96,7 +96,7 @@ async fn act(
                     "the connection is gone",
                 )),
             });
-            step(export.clone())
+            Ok(step(export.clone()))
         }
         Effect::Intend(submission) => {
             // The token comes before the intent: nothing may queue between it and the request.
@@ -108,7 +108,7 @@ async fn act(
             }
             memory.held = Some(submission.r#try.clone());
             let status = report::intended(export, seen, submission);
-            step(context.write_status(export, status).await?)
+            Ok(step(context.write_status(export, status).await?))
         }
         Effect::Post(submission, body) => {
             memory.held = None;
@@ -122,11 +122,11 @@ async fn act(
             Ok(Next::Rest(Action::requeue(watchdog(&situation))))
         }
         Effect::Look(submission, job) => {
-            report(export, context, seen, &situation).await?;
-            match follow(export, seen, &submission, job) {
+            let written = report(export, context, seen, &situation).await?;
+            match follow(&written, seen, &submission, job) {
                 Some(follow) => {
                     shared.board.look(follow).await;
-                    step(export.clone())
+                    Ok(step(written))
                 }
                 None => Ok(Next::Rest(Action::requeue(LOOK_AGAIN))),
             }
@@ -134,7 +134,7 @@ async fn act(
         Effect::IntendCancel(cancellation) => {
             let mut status = report::project(export, seen, &situation);
             status.cancellation = Some(cancellation);
-            step(context.write_status(export, status).await?)
+            Ok(step(context.write_status(export, status).await?))
         }
         Effect::Cancel(submission, job, cancellation) => {
             cancel(
@@ -149,8 +149,8 @@ async fn act(
     }
 }
 
-fn step(export: ExportJob) -> Result<Next, PassError> {
-    Ok(Next::Step(Box::new(export)))
+fn step(export: ExportJob) -> Next {
+    Next::Step(Box::new(export))
 }
 
 /// Nothing to do but to say so, and to let go of what is kept for exports that go on.
@@ -175,7 +175,7 @@ async fn rest(
                     .datasets
                     .poke(ObjectRef::new(&dataset.name).within(&namespace));
             }
-            step(written)
+            Ok(step(written))
         }
         Situation::AtRest => {
             shared.board.forget(uid);
@@ -310,7 +310,7 @@ async fn cancel(
             if let Some(follow) = follow(&written, seen, &submission, job) {
                 shared.board.look(follow).await;
             }
-            step(written)
+            Ok(step(written))
         }
         Err(error) => {
             suspect(export, context, &error);

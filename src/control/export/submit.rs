@@ -121,7 +121,7 @@ pub(super) async fn post(
     let written = record(export, context, seen, &came_to).await?;
     match wait {
         Some(wait) => Ok(Next::Rest(Action::requeue(wait))),
-        None => step(written),
+        None => Ok(step(written)),
     }
 }
 

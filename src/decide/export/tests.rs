@@ -294,9 +294,18 @@ fn a_deletion_looks_then_records_then_cancels_then_waits_for_the_end() {
 }
 
 #[test]
-fn a_deletion_of_a_finished_or_vanished_job_makes_no_call() {
+fn a_deletion_of_a_job_that_is_not_shown_asks_to_cancel_it_once_all_the_same() {
+    let intend = decide(&deleted(known_with(Sighting::Missing)));
+    assert!(matches!(intend.effect, Effect::IntendCancel(_)));
+    let asked = Facts { sighting: Sighting::Missing, ..cancelling(None, at(1)) };
+    assert!(matches!(decide(&asked).effect, Effect::Cancel(_, _, _)));
+    let accepted = Facts { sighting: Sighting::Missing, ..cancelling(Some(at(1)), at(2)) };
+    assert_eq!(decide(&accepted).effect, Effect::Release);
+}
+
+#[test]
+fn a_deletion_of_a_finished_job_makes_no_call() {
     for sighting in [
-        Sighting::Missing,
         seen("SUCCEEDED", Batches::NotAsked),
         seen("FAILED", Batches::NotAsked),
         seen("CANCELLED", Batches::NotAsked),
