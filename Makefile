@@ -28,7 +28,8 @@ lint: ## Check format and lints
 
 generate: ## Write crds/ and docs/reference.md from the types
 	@cargo run --quiet -- crd --directory crds
-	@cargo run --quiet -- crd --markdown > docs/reference.md
+	@cargo run --quiet -- crd --markdown > docs/reference.md.new
+	@mv docs/reference.md.new docs/reference.md
 
 doctor: ## Say what this machine lacks
 	@hack/control-plane/doctor.sh

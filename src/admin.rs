@@ -1,6 +1,9 @@
 //! The admin server: `/livez`, `/readyz` and `/metrics`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -19,12 +22,16 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 /// How long a scrape or probe may take before it is given up at shutdown.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// What is waited for before the first scope is there.
+const STARTING: &str = "namespace kube-system was not read yet (is the API server there, and may \
+                        this ServiceAccount get it?)";
+
 /// What the server tells of.
 pub struct Admin {
     /// Metrics.
     pub metrics: Arc<Metrics>,
-    /// The scopes of the process.
-    pub scopes: Vec<Readiness>,
+    /// The scopes of the process, once they are there.
+    pub scopes: Arc<OnceLock<Vec<Readiness>>>,
 }
 
 /// Serves until the token is cancelled.
@@ -64,7 +71,10 @@ fn router(admin: Admin) -> Router {
 }
 
 async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    let missing: Vec<String> = admin.scopes.iter().flat_map(Readiness::missing).collect();
+    let missing: Vec<String> = match admin.scopes.get() {
+        Some(scopes) => scopes.iter().flat_map(Readiness::missing).collect(),
+        None => vec![STARTING.to_owned()],
+    };
     if missing.is_empty() {
         (StatusCode::OK, "ok\n".to_owned())
     } else {
@@ -76,7 +86,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    let followed = admin.scopes.iter().map(Readiness::followed).sum();
+    let followed = admin.scopes.get().into_iter().flatten().map(Readiness::followed).sum();
     match admin.metrics.encode(followed) {
         Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, OPEN_METRICS)], text),
         Err(_) => (

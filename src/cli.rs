@@ -68,7 +68,7 @@ pub struct RunArgs {
     /// Let connections name http endpoints: for a simulator, never for Adobe's hosts.
     #[arg(long)]
     pub allow_http: bool,
-    /// Certificate authorities to trust beside the built-in ones, in PEM; may be repeated.
+    /// Certificate authorities to trust beside the machine's own, in PEM; may be repeated.
     #[arg(long, value_name = "FILE")]
     pub ca_bundle: Vec<PathBuf>,
     /// Poll a running export no sooner than this after its last poll.

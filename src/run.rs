@@ -1,6 +1,11 @@
 //! Wiring: from flags to a process that runs until it is told to end.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
@@ -118,48 +123,46 @@ async fn operate(run: Run) -> Result<(), RunError> {
         instance: hostname(),
     };
     let recorder = Recorder::new(client.clone(), reporter);
-    let Some(cluster) = shutdown.run_until_cancelled(cluster(&client)).await else {
-        return Ok(());
-    };
-    let process = Process {
-        client,
-        cluster,
-        recorder,
-        metrics: metrics.clone(),
-        settings,
-        intervals,
-        shutdown: shutdown.clone(),
-    };
-    let scopes: Vec<Scope> = if namespaces.is_empty() {
-        vec![Scope::new(&process, None)]
-    } else {
-        namespaces
-            .into_iter()
-            .map(|name| Scope::new(&process, Some(name)))
-            .collect()
-    };
-    let listener = TcpListener::bind(admin_address)
-        .await
-        .map_err(|source| RunError::Admin {
-            address: admin_address,
-            source,
-        })?;
+    let listener = TcpListener::bind(admin_address).await.map_err(|source| RunError::Admin {
+        address: admin_address,
+        source,
+    })?;
     info!(
         version = env!("CARGO_PKG_VERSION"),
         admin = %listener.local_addr()?,
-        cluster = process.cluster,
         "started"
     );
+    let readiness = Arc::new(OnceLock::new());
     let admin = Admin {
-        metrics,
-        scopes: scopes.iter().map(Scope::readiness).collect(),
+        metrics: metrics.clone(),
+        scopes: readiness.clone(),
     };
     let admin = tokio::spawn(admin::serve(listener, admin, shutdown.clone()));
-    let scopes = tokio::spawn(join_all(scopes.into_iter().map(Scope::run)));
-    shutdown.cancelled().await;
-    info!(timeout = ?drain, "ending: nothing new is begun");
-    if tokio::time::timeout(drain, scopes).await.is_err() {
-        warn!("ended before every pass was done; what was under way is settled at the next start");
+    if let Some(cluster) = shutdown.run_until_cancelled(cluster(&client)).await {
+        info!(cluster, "this cluster's identity");
+        let process = Process {
+            client,
+            cluster,
+            recorder,
+            metrics,
+            settings,
+            intervals,
+            shutdown: shutdown.clone(),
+        };
+        let scopes: Vec<Scope> = if namespaces.is_empty() {
+            vec![Scope::new(&process, None)]
+        } else {
+            let scope = |name| Scope::new(&process, Some(name));
+            namespaces.into_iter().map(scope).collect()
+        };
+        // Set once, here.
+        let _ = readiness.set(scopes.iter().map(Scope::readiness).collect());
+        let scopes = tokio::spawn(join_all(scopes.into_iter().map(Scope::run)));
+        shutdown.cancelled().await;
+        info!(timeout = ?drain, "ending: nothing new is begun");
+        if tokio::time::timeout(drain, scopes).await.is_err() {
+            warn!("ended before every pass was done; the next start settles what was under way");
+        }
     }
     signals.abort();
     if let Ok(Err(error)) = admin.await {

@@ -23,7 +23,7 @@ use crate::{
         dataset::{Facts, Lookup, Plan, Record, Situation, Wanted, decide},
         request::{self, Owner},
     },
-    platform::{Consequence, Dataset, DatasetId, PlatformError},
+    platform::{Consequence, Dataset, DatasetId, Fence, PlatformError},
 };
 
 /// The most steps of one pass: look, intend, post, look, settle, with room to spare.
@@ -75,13 +75,21 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
                 });
             }
             Plan::Intend(submission) => {
+                // The token comes before the intent: nothing may queue between it and the request.
+                if let Err(error) = tenant.platform.authenticate().await {
+                    memory.lookup = Some(failed(&error));
+                    continue;
+                }
                 memory.held = Some(submission.r#try.clone());
                 let status = intended(&object, &tenant, submission);
                 object = context.write_status(&object, status).await?;
             }
             Plan::Post(submission, body) => {
                 memory.held = None;
-                let result = tenant.platform.create_dataset(&body).await;
+                let clock = tenant.platform.clock().clone();
+                let fence = Fence::until(submission.send_before, clock)
+                    .closed_by(context.shared.shutdown.clone());
+                let result = tenant.platform.create_dataset(&body, &fence).await;
                 let (status, wait) =
                     posted(&object, context, submission, result, tenant.platform.now()).await;
                 object = context.write_status(&object, status).await?;

@@ -126,7 +126,7 @@ pub struct Settings {
     pub recheck: Duration,
     /// How often a dataset is read again.
     pub refresh: Duration,
-    /// Certificate authorities to trust beside the built-in ones, in PEM.
+    /// Certificate authorities to trust beside the machine's own, in PEM.
     pub certificates: Vec<Vec<u8>>,
 }
 

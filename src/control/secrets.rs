@@ -166,8 +166,8 @@ fn present(secret: &Secret) -> SecretState {
     SecretState::Present(Arc::new(values.collect()))
 }
 
-/// Why the API server refuses the watch, if it does (403, or a name that it cannot select by); other
-/// errors pass.
+/// Why the API server refuses the watch, if it does: 403, or a request that it does not take (a
+/// server without streaming lists answers 422). Other errors pass.
 fn refusal(error: &watcher::Error) -> Option<String> {
     let status = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -179,5 +179,5 @@ fn refusal(error: &watcher::Error) -> Option<String> {
         | watcher::Error::WatchFailed(_)
         | watcher::Error::NoResourceVersion => return None,
     };
-    (status.is_forbidden() || status.code == 400).then(|| status.message.clone())
+    matches!(status.code, 400 | 403 | 422).then(|| status.message.clone())
 }

@@ -49,8 +49,8 @@ pub(super) struct Call<'a> {
 pub(super) enum Kind<'a> {
     /// Nothing: it reads, or says how things are to be.
     Repeatable,
-    /// It would create a second thing.
-    Create,
+    /// It would create a second thing: only sent while the fence is open.
+    Create { fence: &'a Fence },
     /// It would start a second export: never repeated, and only sent while the fence is open.
     Submit {
         request_id: &'a str,
@@ -90,7 +90,7 @@ impl Call<'_> {
     fn is_creation(&self) -> bool {
         match self.kind {
             Kind::Repeatable => false,
-            Kind::Create | Kind::Submit { .. } => true,
+            Kind::Create { .. } | Kind::Submit { .. } => true,
         }
     }
 
@@ -98,7 +98,7 @@ impl Call<'_> {
     fn may_repeat(&self, refused: &Answer<'_>) -> bool {
         match self.kind {
             Kind::Repeatable => true,
-            Kind::Create => refused.is_gateways_401(),
+            Kind::Create { .. } => refused.is_gateways_401(),
             Kind::Submit { .. } => false,
         }
     }
@@ -110,7 +110,7 @@ impl Platform {
         let tokens = &self.inner.tokens;
         let token = match call.kind {
             Kind::Submit { .. } => tokens.token_at_hand().await,
-            Kind::Repeatable | Kind::Create => tokens.token().await,
+            Kind::Repeatable | Kind::Create { .. } => tokens.token().await,
         };
         let token = token.map_err(|error| without_token(&call, error))?;
         let (mut reply, mut request_id) = self.send(&call, &token).await?;
@@ -171,7 +171,7 @@ impl Platform {
                 request_id,
                 fence: _,
             } => request_id.to_owned(),
-            Kind::Repeatable | Kind::Create => random_id(),
+            Kind::Repeatable | Kind::Create { .. } => random_id(),
         };
         let secret = self
             .inner
@@ -201,11 +201,11 @@ impl Platform {
                             .caused_by(source)
                     });
             }
-            Kind::Create => None,
-            Kind::Submit {
+            Kind::Create { fence }
+            | Kind::Submit {
                 request_id: _,
                 fence,
-            } => Some(fence.clone()),
+            } => fence.clone(),
         };
         let reply = self.send_once(call, token, topic, fence).await?;
         Ok((reply, request_id))
@@ -217,10 +217,10 @@ impl Platform {
         call: &Call<'_>,
         token: &Arc<Token>,
         topic: Topic<'_>,
-        fence: Option<Fence>,
+        fence: Fence,
     ) -> Result<Reply, PlatformError> {
         let not_sent = |fault| PlatformError::new(call.operation, Consequence::NotSent, fault);
-        if fence.as_ref().is_some_and(|fence| !fence.is_open()) {
+        if !fence.is_open() {
             return Err(not_sent(Fault::Fenced));
         }
         let gate = Gate::default();

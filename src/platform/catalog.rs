@@ -10,6 +10,7 @@ use super::{
     call::{Call, JSON, JSON_PATCH, Kind},
     client::Platform,
     error::{Consequence, Fault, PlatformError},
+    fence::Fence,
     wire::{MAX_CODE, MAX_STATUS, first, id, non_negative, text, texts, time},
 };
 
@@ -35,19 +36,23 @@ const MAX_PAGES: usize = 20;
 const MAX_NAME: usize = 512;
 
 impl Platform {
-    /// Creates a dataset.
+    /// Creates a dataset; the request leaves only while `fence` is open.
     ///
     /// # Errors
     ///
     /// As [`Platform::create_export_job`]; but after the gateway's own 401, which proves that
     /// the Catalog has not seen it, it is sent once more with a fresh token.
-    pub async fn create_dataset(&self, body: &Value) -> Result<DatasetId, PlatformError> {
+    pub async fn create_dataset(
+        &self,
+        body: &Value,
+        fence: &Fence,
+    ) -> Result<DatasetId, PlatformError> {
         let call = Call {
             operation: CREATE,
             method: Method::POST,
             url: self.url(CREATE, &DATASETS, &[])?,
             body: Some((JSON, body.to_string().into_bytes())),
-            kind: Kind::Create,
+            kind: Kind::Create { fence },
         };
         self.call(call)
             .await?

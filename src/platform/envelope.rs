@@ -170,7 +170,7 @@ impl Answer<'_> {
         let retry_after = self.retry_after(&envelope);
         let consequence = match kind {
             Kind::Repeatable => self.of_repeatable(&envelope, retry_after),
-            Kind::Create | Kind::Submit { .. } => self.of_creation(&envelope, retry_after),
+            Kind::Create { .. } | Kind::Submit { .. } => self.of_creation(&envelope, retry_after),
         };
         self.error(consequence, envelope, retry_after)
     }

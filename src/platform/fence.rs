@@ -1,4 +1,4 @@
-//! The fence around the one POST that must not leave late, or twice.
+//! The fence around a POST that must not leave late, or twice.
 
 use std::{
     error, fmt,
@@ -49,7 +49,7 @@ pub(super) enum Passage {
 /// A request's body that asks its fence before it goes.
 pub(super) struct FencedBody {
     inner: reqwest::Body,
-    fence: Option<Fence>,
+    fence: Fence,
     gate: Gate,
     given: bool,
 }
@@ -134,7 +134,7 @@ impl Drop for GiveUp<'_> {
 }
 
 impl FencedBody {
-    pub(super) fn new(body: Vec<u8>, fence: Option<Fence>, gate: Gate) -> Self {
+    pub(super) fn new(body: Vec<u8>, fence: Fence, gate: Gate) -> Self {
         Self {
             inner: reqwest::Body::from(body),
             fence,
@@ -155,7 +155,7 @@ impl Body for FencedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         if !self.given {
-            if self.fence.as_ref().is_some_and(|fence| !fence.is_open()) {
+            if !self.fence.is_open() {
                 self.gate.shut();
                 return Poll::Ready(Some(Err(Closed.into())));
             }

@@ -401,7 +401,7 @@ mod tests {
 
     const BOUNDS: Intervals = Intervals {
         min: Duration::from_secs(5),
-        max: Duration::from_secs(300),
+        max: Duration::from_mins(5),
     };
 
     #[test]

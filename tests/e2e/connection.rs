@@ -22,7 +22,7 @@ async fn until_reason(world: &World, wanted: &str) -> PlatformConnection {
 async fn until_ready(world: &World) -> PlatformConnection {
     world
         .until("prod", "Ready", |c: &PlatformConnection| {
-            is(conditions(c), "Ready", "True")
+            is(&conditions(c), "Ready", "True")
         })
         .await
 }

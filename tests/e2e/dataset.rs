@@ -14,7 +14,7 @@ fn owned(name: &str) -> Value {
 async fn until_ready(world: &World, name: &str) -> ProfileDataset {
     world
         .until(name, "Ready", |d: &ProfileDataset| {
-            is(conditions(d), "Ready", "True")
+            is(&conditions(d), "Ready", "True")
         })
         .await
 }

@@ -335,7 +335,7 @@ async fn a_status_copied_from_another_object_is_not_believed() {
     forged.status.clone_from(&original.status);
     world
         .api::<ExportJob>()
-        .replace_status("copy", &Default::default(), &forged)
+        .replace_status("copy", &kube::api::PostParams::default(), &forged)
         .await
         .unwrap();
     world.restart_operator().await;

@@ -48,8 +48,9 @@ pub(super) fn secret(
         SecretState::Unreadable(why) => Some(Need::wrong(
             Reason::SecretUnreadable,
             format!(
-                "the operator may not watch Secret {name} in namespace {}: {why}; grant its \
-                 ServiceAccount the verb watch on this Secret",
+                "the operator cannot watch Secret {name} in namespace {}: {why}; its ServiceAccount \
+                 needs the verb watch on this Secret, and the API server streaming lists \
+                 (Kubernetes 1.34)",
                 key.namespace
             ),
         )),

@@ -85,8 +85,14 @@ async fn act(
         }
         Effect::Hold => Ok(step(set_finalizer(export, context, Finalize::Add).await?)),
         Effect::Release => {
-            leave(export, context, &seen.facts.identity.uid, &situation).await;
-            Ok(step(set_finalizer(export, context, Finalize::Remove).await?))
+            let released = set_finalizer(export, context, Finalize::Remove).await?;
+            match situation {
+                Situation::Leaving(warning) => {
+                    leave(export, context, &seen.facts.identity.uid, warning).await;
+                    Ok(Next::Rest(Action::await_change()))
+                }
+                _ => Ok(step(released)),
+            }
         }
         Effect::CheckDataset(id) => {
             memory.dataset = Some(match &seen.tenant {
@@ -166,8 +172,7 @@ async fn rest(
         Situation::Ends(ending) => {
             let written = report(export, context, seen, &situation).await?;
             shared.metrics.end(report::reason_of(ending).as_str());
-            shared.board.forget(uid);
-            shared.retries.forget(uid);
+            forget(context, uid);
             if let Some(dataset) = &export.spec.export.destination.dataset_ref {
                 // Its last batch is another one now.
                 let namespace = export.namespace().unwrap_or_default();
@@ -178,8 +183,7 @@ async fn rest(
             Ok(step(written))
         }
         Situation::AtRest => {
-            shared.board.forget(uid);
-            shared.retries.forget(uid);
+            forget(context, uid);
             shared.tenants.sweep(|key| context.needs_connection(key));
             // An edit after the end still counts as seen.
             let generation = export.metadata.generation;
@@ -189,7 +193,7 @@ async fn rest(
             Ok(Next::Rest(Action::await_change()))
         }
         Situation::Leaving(_) => {
-            leave(export, context, uid, &situation).await;
+            forget(context, uid);
             Ok(Next::Rest(Action::await_change()))
         }
         Situation::Waiting(cause) if is_passing(cause.reason) => {
@@ -327,45 +331,37 @@ async fn cancel(
 }
 
 /// The last words about an export whose object is let go.
-async fn leave(export: &ExportJob, context: &Context, uid: &str, situation: &Situation) {
+async fn leave(export: &ExportJob, context: &Context, uid: &str, warning: Option<Cause>) {
     let shared = &context.shared;
-    if let Situation::Leaving(warning) = situation {
-        let job = export
-            .status
-            .as_ref()
-            .and_then(|status| status.job_id.as_deref());
-        let cancelled = export
-            .status
-            .as_ref()
-            .is_some_and(|status| status.cancellation.is_some());
-        match (warning, job) {
-            (Some(Cause { reason, message }), _) => {
-                warn!(reason = reason.as_str(), message, "let go of an export");
-                shared.metrics.end(reason.as_str());
-                let (tone, action) = (Tone::Warning, "Release");
-                shared
-                    .events
-                    .publish(export, tone, action, *reason, message)
-                    .await;
-            }
-            (None, Some(job)) if cancelled => {
-                let last = match shared.board.sighting(uid) {
-                    Sighting::Job { job, batches: _ } => job.status.clone(),
-                    Sighting::Unseen | Sighting::Missing | Sighting::Trouble(_) => "gone".into(),
-                };
-                shared.metrics.end(Reason::Cancelled.as_str());
-                let note = format!("job {job} was asked to cancel and is now {last}");
-                let (tone, reason) = (Tone::Normal, Reason::Cancelled);
-                shared
-                    .events
-                    .publish(export, tone, "Cancel", reason, &note)
-                    .await;
-            }
-            (None, Some(_) | None) => {}
+    let status = export.status.as_ref();
+    let job = status.and_then(|status| status.job_id.as_deref());
+    let cancelled = status.is_some_and(|status| status.cancellation.is_some());
+    match (warning, job) {
+        (Some(Cause { reason, message }), _) => {
+            warn!(reason = reason.as_str(), message, "let go of an export");
+            shared.metrics.end(reason.as_str());
+            let (tone, action) = (Tone::Warning, "Release");
+            shared.events.publish(export, tone, action, reason, &message).await;
         }
-        shared.board.forget(uid);
-        shared.retries.forget(uid);
+        (None, Some(job)) if cancelled => {
+            let last = match shared.board.sighting(uid) {
+                Sighting::Job { job, batches: _ } => job.status.clone(),
+                Sighting::Unseen | Sighting::Missing | Sighting::Trouble(_) => "gone".into(),
+            };
+            shared.metrics.end(Reason::Cancelled.as_str());
+            let note = format!("job {job} was asked to cancel and is now {last}");
+            let (tone, reason) = (Tone::Normal, Reason::Cancelled);
+            shared.events.publish(export, tone, "Cancel", reason, &note).await;
+        }
+        (None, Some(_) | None) => {}
     }
+    forget(context, uid);
+}
+
+/// Nothing of the export is kept in memory any more.
+fn forget(context: &Context, uid: &str) {
+    context.shared.board.forget(uid);
+    context.shared.retries.forget(uid);
 }
 
 fn follow(export: &ExportJob, seen: &Seen, submission: &Submission, job: JobId) -> Option<Follow> {

@@ -144,10 +144,11 @@ pub(super) fn cancel(facts: &Facts, submission: &Submission, id: &JobId) -> Plan
         }
         // A job that the platform does not show may be one that it does not show yet: it is asked
         // to cancel all the same, once.
-        Sighting::Missing => match &facts.cancellation {
-            Some(Cancellation { accepted_at: Some(_), .. }) => return leave(facts, None),
-            Some(_) | None => {}
-        },
+        Sighting::Missing => {
+            if facts.cancellation.as_ref().is_some_and(|c| c.accepted_at.is_some()) {
+                return leave(facts, None);
+            }
+        }
         Sighting::Job { job, batches: _ } => match job.state() {
             JobState::Succeeded | JobState::Failed | JobState::Cancelled => {
                 return leave(facts, None);

@@ -18,6 +18,11 @@ const DATASET: &str = r#"{"5ab540d0864cf0267448ead4": {
     "observableSchema": {}
 }}"#;
 
+/// Creates a dataset with an open fence.
+async fn create(platform: &Platform, body: &Value) -> Result<DatasetId, PlatformError> {
+    platform.create_dataset(body, &open(platform)).await
+}
+
 #[tokio::test]
 async fn a_dataset_is_created_and_its_id_is_the_last_segment_of_the_reference() {
     // Profile guide, "Create a target dataset", and the Catalog's own spelling.
@@ -25,7 +30,7 @@ async fn a_dataset_is_created_and_its_id_is_the_last_segment_of_the_reference() 
     for body in [sample, r#"["@/dataSets/5b020a27e7040801dedba61b"]"#] {
         let stub = Stub::always(201, body).await;
         let body = json!({"name": "Profile Data Export", "schemaRef": {"id": UNION_SCHEMA}});
-        let id = stub.platform().create_dataset(&body).await.unwrap();
+        let id = create(&stub.platform(), &body).await.unwrap();
         assert_eq!(id, dataset("5b020a27e7040801dedba61b"));
         let calls = stub.calls();
         assert_eq!(calls[0].method, "POST");
@@ -35,14 +40,20 @@ async fn a_dataset_is_created_and_its_id_is_the_last_segment_of_the_reference() 
 }
 
 #[tokio::test]
+async fn a_dataset_is_not_created_once_its_fence_is_closed() {
+    let stub = Stub::always(201, r#"["@/dataSets/d"]"#).await;
+    let platform = stub.platform();
+    let closed = Fence::until(platform.now(), Arc::clone(platform.clock()));
+    let error = platform.create_dataset(&json!({}), &closed).await.unwrap_err();
+    assert_eq!(error.consequence(), Consequence::NotSent);
+    assert!(stub.calls().is_empty());
+}
+
+#[tokio::test]
 async fn a_created_dataset_whose_id_cannot_be_read_is_in_doubt() {
     for body in ["", "[]", "{}", "[7]", r#"["@/dataSets/"]"#, "<html>"] {
         let stub = Stub::always(201, body).await;
-        let error = stub
-            .platform()
-            .create_dataset(&json!({}))
-            .await
-            .unwrap_err();
+        let error = create(&stub.platform(), &json!({})).await.unwrap_err();
         assert_eq!(error.consequence(), Consequence::InDoubt, "{body}");
     }
 }
@@ -54,14 +65,10 @@ async fn a_creation_is_repeated_only_after_the_gateways_own_401() {
         _ => Canned::text(201, r#"["@/dataSets/d"]"#),
     })
     .await;
-    stub.platform().create_dataset(&json!({})).await.unwrap();
+    create(&stub.platform(), &json!({})).await.unwrap();
     assert_eq!(stub.calls().len(), 2);
     let stub = Stub::always(401, "").await;
-    let error = stub
-        .platform()
-        .create_dataset(&json!({}))
-        .await
-        .unwrap_err();
+    let error = create(&stub.platform(), &json!({})).await.unwrap_err();
     assert_eq!(error.consequence(), Consequence::InDoubt);
     assert_eq!(stub.calls().len(), 1);
 }

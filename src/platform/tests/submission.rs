@@ -344,7 +344,9 @@ async fn every_submission_has_a_connection_of_its_own() {
 fn who_comes_first_at_the_gate_decides() {
     let gate = fence::Gate::default();
     assert_eq!(gate.settle(), fence::Passage::Kept);
-    let mut body = fence::FencedBody::new(b"{}".to_vec(), None, gate.clone());
+    let clock = PlatformClock::system();
+    let open = Fence::until(clock::later(clock.now(), Duration::from_mins(1)), clock);
+    let mut body = fence::FencedBody::new(b"{}".to_vec(), open, gate.clone());
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let frame = http_body::Body::poll_frame(std::pin::Pin::new(&mut body), &mut context);
     assert!(

@@ -13,7 +13,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Config,
-    api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
     runtime::{conditions, wait::await_condition},
 };
@@ -23,7 +23,7 @@ use tokio::sync::OnceCell;
 
 use aep_export_operator::api::{self, ExportJob};
 
-/// The ClusterRoles of `deploy/rbac.yaml`.
+/// The `ClusterRoles` of `deploy/rbac.yaml`.
 const ROLE: &str = "aep-export-operator";
 const IDENTITY_ROLE: &str = "aep-export-operator-cluster-identity";
 
@@ -213,7 +213,7 @@ pub fn clean_up(namespace: &str) {
             let exports: Api<ExportJob> = Api::namespaced(client.clone(), &namespace);
             let none = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
             for export in exports
-                .list_metadata(&Default::default())
+                .list_metadata(&ListParams::default())
                 .await
                 .into_iter()
                 .flatten()

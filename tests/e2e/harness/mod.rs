@@ -13,13 +13,13 @@ use aep_export_operator::api::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub use cluster::{admin, kubectl};
+pub use cluster::{admin, documents, kubectl};
 pub use simulator::Simulator;
 pub use wait::{LONG, eventually, until};
 
@@ -227,7 +227,7 @@ impl World {
         .await;
         self.create::<PlatformConnection>("prod", self.connection_spec())
             .await;
-        self.until::<PlatformConnection>("prod", "Ready", |c| is(conditions(c), "Ready", "True"))
+        self.until::<PlatformConnection>("prod", "Ready", |c| is(&conditions(c), "Ready", "True"))
             .await;
     }
 
@@ -253,7 +253,7 @@ impl World {
         )
         .await;
         let dataset = self
-            .until::<ProfileDataset>("profiles", "Ready", |d| is(conditions(d), "Ready", "True"))
+            .until::<ProfileDataset>("profiles", "Ready", |d| is(&conditions(d), "Ready", "True"))
             .await;
         dataset.status.unwrap().dataset_id.unwrap()
     }
@@ -404,7 +404,7 @@ impl World {
     /// The reasons and notes of the events about an object, oldest first.
     pub async fn events_of(&self, name: &str) -> Vec<(String, String)> {
         use k8s_openapi::api::events::v1::Event;
-        let events = self.api::<Event>().list(&Default::default()).await.unwrap();
+        let events = self.api::<Event>().list(&ListParams::default()).await.unwrap();
         let mut events: Vec<Event> = events
             .into_iter()
             .filter(|event| {
@@ -461,7 +461,7 @@ pub fn conditions<K: Serialize>(object: &K) -> Vec<Condition> {
 }
 
 /// Whether a condition is there with this status.
-pub fn is(conditions: Vec<Condition>, type_: &str, status: &str) -> bool {
+pub fn is(conditions: &[Condition], type_: &str, status: &str) -> bool {
     conditions
         .iter()
         .any(|c| c.type_ == type_ && c.status == status)

@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep};
 
 /// Longer than anything that a test waits for takes on a busy machine.
-pub const LONG: Duration = Duration::from_secs(60);
+pub const LONG: Duration = Duration::from_mins(1);
 /// How often a condition is looked at.
 const TICK: Duration = Duration::from_millis(25);
 
