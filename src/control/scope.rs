@@ -96,10 +96,12 @@ impl Scope {
         let (exports, export_writer) = store();
         let poked_exports = Pokes::new();
         let poked_connections = Pokes::new();
+        let wake = Arc::clone(&poked_exports);
+        let board = Board::new(intervals, Box::new(move |export| wake.poke(export)));
         let shared = Shared {
             cluster,
             tenants: Tenants::default(),
-            board: Arc::new(Board::new(intervals, Arc::clone(&poked_exports))),
+            board: Arc::new(board),
             secrets: Secrets::new(client.clone(), Arc::clone(&poked_connections)),
             retries: Retries::default(),
             events: Events::new(recorder),

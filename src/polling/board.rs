@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,7 +18,6 @@ use tracing::debug;
 
 use crate::{
     api::{ExportJob, Reason},
-    control::pokes::Pokes,
     decide::{
         Cause,
         export::{Batches, Sighting},
@@ -54,6 +53,9 @@ pub struct Follow {
     pub began: Timestamp,
 }
 
+/// Wakes an object.
+pub type Wake = Box<dyn Fn(ObjectRef<ExportJob>) + Send + Sync>;
+
 /// The bounds of the time between two polls of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Intervals {
@@ -74,7 +76,7 @@ pub struct Board {
     entries: Mutex<HashMap<String, Entry>>,
     changed: Notify,
     intervals: Intervals,
-    wake: Arc<Pokes<ExportJob>>,
+    wake: Wake,
 }
 
 struct Entry {
@@ -97,7 +99,7 @@ enum Due {
 impl Board {
     /// An empty board.
     #[must_use]
-    pub fn new(intervals: Intervals, wake: Arc<Pokes<ExportJob>>) -> Self {
+    pub fn new(intervals: Intervals, wake: Wake) -> Self {
         Self {
             entries: Mutex::default(),
             changed: Notify::new(),
@@ -164,7 +166,7 @@ impl Board {
         let sighting = ask(&follow.platform, &follow.job, &Sighting::Unseen).await;
         let uid = follow.uid.clone();
         self.follow(follow);
-        self.take(&uid, sighting.clone(), Wake::No);
+        self.take(&uid, sighting.clone(), Tell::Nobody);
         sighting
     }
 
@@ -181,7 +183,7 @@ impl Board {
             {
                 asking.push(async move {
                     let sighting = ask(&follow.platform, &follow.job, &before).await;
-                    self.take(&follow.uid, sighting, Wake::Yes);
+                    self.take(&follow.uid, sighting, Tell::Object);
                 });
             }
             let full = asking.len() >= CONCURRENT_POLLS;
@@ -215,7 +217,7 @@ impl Board {
 
     /// Takes an answer in, sets the next poll, and wakes the object if the answer is of another
     /// kind than the one before.
-    fn take(&self, uid: &str, answer: Sighting, wake: Wake) {
+    fn take(&self, uid: &str, answer: Sighting, tell: Tell) {
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(uid) else {
             return;
@@ -247,8 +249,8 @@ impl Board {
             || waits_for_batches(&answer);
         debug!(job = %entry.follow.job, object = %entry.follow.object, ?interval, news, "polled");
         entry.sighting = answer;
-        if news && wake == Wake::Yes {
-            self.wake.poke(entry.follow.object.clone());
+        if news && tell == Tell::Object {
+            (self.wake)(entry.follow.object.clone());
         }
     }
 
@@ -260,9 +262,9 @@ impl Board {
 
 /// Whether an answer wakes its object.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wake {
-    Yes,
-    No,
+enum Tell {
+    Object,
+    Nobody,
 }
 
 /// What a reconciler tells apart; the rest is read when it comes by.

@@ -5,8 +5,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod admission;
 mod connection;
 mod dataset;
+mod discrepancies;
 mod harness;
 mod lifecycle;
 mod process;
+mod samples;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aep_export_operator::api::ExportJob;
 use serde_json::Value;
 
-use crate::harness::World;
+use crate::harness::{World, eventually};
 
 /// The bound on SIGTERM, three times over.
 const DRAINED: Duration = Duration::from_secs(30);
@@ -35,17 +35,20 @@ async fn probes_and_metrics_tell_how_the_process_is() {
 
 #[tokio::test]
 async fn an_operator_that_may_not_list_is_alive_and_says_why_it_is_not_ready() {
-    let world = World::without_operator("process").await;
-    let mut world = world;
+    let mut world = World::without_operator("process").await;
     world
         .start_unready(&["--watch-namespaces", "kube-system"])
         .await;
     assert_eq!(world.admin_page("/livez").await, "ok\n");
-    let said = world.admin_page("/readyz").await;
-    assert!(
-        said.contains("ExportJob: not listed yet in kube-system"),
-        "{said}"
-    );
+    eventually("the reason", || async {
+        let said = world.admin_page("/readyz").await;
+        if said.contains("ExportJob: not listed yet in kube-system") {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ async fn act(
     match effect {
         Effect::Rest => rest(export, context, seen, situation).await,
         Effect::WakeAt(time) => {
-            let action = wake_at(time, seen.facts.now);
+            let action = Action::requeue(from_now(time, seen.facts.now));
             report(export, context, seen, &situation).await?;
             Ok(Next::Rest(action))
         }
@@ -120,12 +120,14 @@ async fn act(
             memory.held = None;
             submit::post(export, context, seen, submission, &body).await
         }
-        Effect::Follow(submission, job) => {
+        Effect::Follow(submission, job, until) => {
             if let Some(follow) = follow(export, seen, &submission, job) {
                 shared.board.follow(follow);
             }
             report(export, context, seen, &situation).await?;
-            Ok(Next::Rest(Action::requeue(watchdog(&situation))))
+            let left = until.map(|time| from_now(time, seen.facts.now));
+            let wait = left.unwrap_or(Duration::MAX).min(watchdog(&situation));
+            Ok(Next::Rest(Action::requeue(wait)))
         }
         Effect::Look(submission, job) => {
             let written = report(export, context, seen, &situation).await?;
@@ -243,8 +245,8 @@ fn watchdog(situation: &Situation) -> Duration {
     super::jittered(wait)
 }
 
-fn wake_at(time: Timestamp, now: Timestamp) -> Action {
-    Action::requeue(Duration::try_from(time.duration_since(now)).unwrap_or_default())
+fn from_now(time: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(time.duration_since(now)).unwrap_or_default()
 }
 
 /// Writes the status, unless nothing but time changed, and tells of a transition by an event.

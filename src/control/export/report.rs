@@ -149,6 +149,9 @@ fn announcement(
             | Reason::PlatformThrottled => Some((Tone::Warning, "Submit", cause)),
             _ => None,
         },
+        Situation::Ends(Ending::Succeeded(_)) if cause.reason == Reason::SucceededWithErrors => {
+            Some((Tone::Warning, "Observe", cause))
+        }
         Situation::Ends(Ending::Succeeded(_)) => Some((Tone::Normal, "Observe", cause)),
         Situation::Ends(Ending::Failed | Ending::CancelledInPlatform) => {
             Some((Tone::Warning, "Observe", cause))

@@ -23,7 +23,7 @@ pub(super) fn follow(facts: &Facts, submission: &Submission, id: &JobId) -> Plan
             return rest(Situation::Running(Some(cause.clone())));
         }
     }
-    let on = Effect::Follow(submission.clone(), id.clone());
+    let on = Effect::Follow(submission.clone(), id.clone(), None);
     match &facts.sighting {
         Sighting::Unseen => plan(Situation::Running(None), on),
         Sighting::Missing => {
@@ -160,7 +160,7 @@ pub(super) fn cancel(facts: &Facts, submission: &Submission, id: &JobId) -> Plan
                 cause.reason,
                 format!("job {id} is not cancelled yet: {}", cause.message),
             ));
-            return plan(situation, Effect::Follow(submission.clone(), id.clone()));
+            return plan(situation, Effect::Follow(submission.clone(), id.clone(), None));
         }
     }
     let Some(cancellation) = &facts.cancellation else {
@@ -193,7 +193,7 @@ pub(super) fn cancel(facts: &Facts, submission: &Submission, id: &JobId) -> Plan
         return leave(facts, Some(cause));
     }
     let situation = cancelling(format!("the platform is cancelling job {id}"));
-    plan(situation, Effect::Follow(submission.clone(), id.clone()))
+    plan(situation, Effect::Follow(submission.clone(), id.clone(), Some(deadline)))
 }
 
 /// Deleted while in doubt: nothing is sent, and the object is let go with a warning that says

@@ -159,8 +159,8 @@ pub enum Effect {
     Intend(Submission),
     /// Send the request of the intent on record.
     Post(Submission, Value),
-    /// Let the board follow the job.
-    Follow(Submission, JobId),
+    /// Let the board follow the job; come back at this time at the latest, if there is one.
+    Follow(Submission, JobId, Option<Timestamp>),
     /// Ask for the job once, now.
     Look(Submission, JobId),
     /// Record the cancellation.

@@ -223,7 +223,7 @@ fn a_job_is_followed_until_it_ends() {
         seen("SUCCEEDED", Batches::NotAsked),
     ] {
         let plan = decide(&known_with(sighting.clone()));
-        assert!(matches!(plan.effect, Effect::Follow(_, _)), "{sighting:?}");
+        assert!(matches!(plan.effect, Effect::Follow(_, _, _)), "{sighting:?}");
         assert!(matches!(plan.situation, Situation::Running(_)), "{sighting:?}");
     }
     let failed = decide(&known_with(seen("FAILED", Batches::NotAsked)));
@@ -290,7 +290,8 @@ fn a_deletion_looks_then_records_then_cancels_then_waits_for_the_end() {
     let intend = decide(&deleted(known_with(seen("PROCESSING", Batches::NotAsked))));
     assert!(matches!(intend.effect, Effect::IntendCancel(_)));
     assert!(matches!(decide(&cancelling(None, at(1))).effect, Effect::Cancel(_, _, _)));
-    assert!(matches!(decide(&cancelling(Some(at(1)), at(2))).effect, Effect::Follow(_, _)));
+    let wait = decide(&cancelling(Some(at(1)), at(2)));
+    assert_eq!(wait.effect, Effect::Follow(submission(), JobId::new("24115"), Some(at(600))));
 }
 
 #[test]
