@@ -86,7 +86,13 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    let followed = admin.scopes.get().into_iter().flatten().map(Readiness::followed).sum();
+    let followed = admin
+        .scopes
+        .get()
+        .into_iter()
+        .flatten()
+        .map(Readiness::followed)
+        .sum();
     match admin.metrics.encode(followed) {
         Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, OPEN_METRICS)], text),
         Err(_) => (

@@ -123,10 +123,12 @@ async fn operate(run: Run) -> Result<(), RunError> {
         instance: hostname(),
     };
     let recorder = Recorder::new(client.clone(), reporter);
-    let listener = TcpListener::bind(admin_address).await.map_err(|source| RunError::Admin {
-        address: admin_address,
-        source,
-    })?;
+    let listener = TcpListener::bind(admin_address)
+        .await
+        .map_err(|source| RunError::Admin {
+            address: admin_address,
+            source,
+        })?;
     info!(
         version = env!("CARGO_PKG_VERSION"),
         admin = %listener.local_addr()?,

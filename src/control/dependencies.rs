@@ -138,7 +138,10 @@ fn not_ready<T>(
     waiting: Reason,
 ) -> Need<T> {
     match find(conditions.unwrap_or_default(), ConditionType::Stalled) {
-        Some(why) => Need::wrong(stalled, format!("{kind} {name} is stalled: {}", why.message)),
+        Some(why) => Need::wrong(
+            stalled,
+            format!("{kind} {name} is stalled: {}", why.message),
+        ),
         None => Need::waiting(
             waiting,
             format!("{kind} {name} is not ready yet (kubectl describe {short} {name} tells why)"),

@@ -158,3 +158,102 @@ fn judge_failure(failure: &Failure, before: Before) -> Situation {
         Consequence::NotFound | Consequence::Rejected => wrong(Reason::PlatformError),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::CredentialPart;
+
+    fn sandbox(name: &str, state: &str) -> Sandbox {
+        Sandbox {
+            name: name.into(),
+            kind: None,
+            state: Some(state.into()),
+            region: None,
+        }
+    }
+
+    fn facts(check: Check, before: Before) -> Facts {
+        Facts {
+            sandbox: "prod".into(),
+            credential: Need::Met(()),
+            check,
+            before,
+        }
+    }
+
+    fn failed(consequence: Consequence, before: Before) -> Plan {
+        let message = "x".into();
+        let failure = Failure {
+            consequence,
+            message,
+        };
+        decide(&facts(Check::Failed(failure), before))
+    }
+
+    #[test]
+    fn nobody_is_asked_before_there_is_a_credential() {
+        let cause = Cause::new(Reason::SecretNotFound, "none");
+        let waiting = Facts {
+            credential: Need::Waiting(cause.clone()),
+            ..facts(Check::Due, Before::NotReady)
+        };
+        assert_eq!(decide(&waiting), Plan::Settle(Situation::Waiting(cause)));
+        assert_eq!(decide(&facts(Check::Due, Before::Ready)), Plan::Check);
+    }
+
+    #[test]
+    fn a_sandbox_is_judged_by_its_state() {
+        let of = |state| {
+            decide(&facts(
+                Check::Sandboxes(vec![sandbox("prod", state)]),
+                Before::Ready,
+            ))
+        };
+        assert!(matches!(of("active"), Plan::Settle(Situation::Ready(_))));
+        for state in ["creating", "resetting"] {
+            assert!(
+                matches!(of(state), Plan::Settle(Situation::Waiting(_))),
+                "{state}"
+            );
+        }
+        for state in ["deleting", "deleted", "failed", "unheard-of"] {
+            assert!(
+                matches!(of(state), Plan::Settle(Situation::Wrong(_))),
+                "{state}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_sandbox_that_the_credential_does_not_see_is_wrong_and_the_others_are_named() {
+        let others = Check::Sandboxes(vec![sandbox("dev", "active")]);
+        let Plan::Settle(Situation::Wrong(cause)) = decide(&facts(others, Before::Ready)) else {
+            panic!()
+        };
+        assert_eq!(cause.reason, Reason::SandboxNotFound);
+        assert!(cause.message.contains("dev"));
+    }
+
+    #[test]
+    fn what_passes_takes_nothing_back_and_what_is_wrong_does() {
+        for consequence in [
+            Consequence::Retry,
+            Consequence::Throttled { retry_after: None },
+        ] {
+            let shaken = failed(consequence, Before::Ready);
+            assert!(matches!(shaken, Plan::Settle(Situation::Shaken(_))));
+            let waiting = failed(consequence, Before::NotReady);
+            assert!(matches!(waiting, Plan::Settle(Situation::Waiting(_))));
+        }
+        for consequence in [
+            Consequence::CredentialRejected(CredentialPart::ClientSecret),
+            Consequence::Unauthenticated,
+            Consequence::Forbidden,
+            Consequence::Redirected,
+        ] {
+            let wrong = failed(consequence, Before::Ready);
+            assert!(matches!(wrong, Plan::Settle(Situation::Wrong(_))));
+        }
+    }
+}

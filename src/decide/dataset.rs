@@ -142,7 +142,7 @@ pub fn decide(facts: &Facts) -> Plan {
     }
     match (wanted, record) {
         (Wanted::Read(id), _) | (Wanted::Owned { body: _ }, Record::Known(id)) => read(facts, id),
-        (Wanted::Owned { body }, Record::Fresh) => create(facts, target, body),
+        (Wanted::Owned { body: _ }, Record::Fresh) => create(facts, target),
         (Wanted::Owned { body }, Record::Open(submission)) => {
             if facts.held.as_deref() == Some(submission.r#try.as_str()) {
                 Plan::Post(submission.clone(), body.clone())
@@ -193,19 +193,19 @@ pub fn judge(dataset: &Dataset) -> Situation {
     }
 }
 
-fn create(facts: &Facts, target: &Target, body: &Value) -> Plan {
+fn create(facts: &Facts, target: &Target) -> Plan {
     // The look-up comes first, so that a dataset that this object (or one of its name before it)
     // made is taken up and not made again.
     match &facts.lookup {
         Lookup::ByTag { began: _, hits } => match oldest(hits) {
             Some(dataset) => Plan::Adopt(dataset),
-            None => intend(facts, target, body),
+            None => intend(facts, target),
         },
         Lookup::NotYet | Lookup::ById(_) | Lookup::Failed(_) => Plan::FindByTag,
     }
 }
 
-fn intend(facts: &Facts, target: &Target, _body: &Value) -> Plan {
+fn intend(facts: &Facts, target: &Target) -> Plan {
     if facts.not_before.is_some_and(|time| time > facts.now) {
         return Plan::Settle(Situation::Waiting(Cause::new(
             Reason::PlatformUnavailable,
@@ -271,5 +271,170 @@ fn lookup_failed(failure: &Failure) -> Situation {
         | Consequence::Misconfigured { setting: _ } => {
             Situation::Waiting(Cause::new(Reason::PlatformUnavailable, message))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::SignedDuration;
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn target() -> Target {
+        Target {
+            platform: "https://platform.adobe.io".into(),
+            organization_id: "org@AdobeOrg".into(),
+            sandbox: "prod".into(),
+            dataset_id: None,
+        }
+    }
+
+    fn dataset(id: &str, created: i64, schema: &str) -> Dataset {
+        Dataset {
+            id: DatasetId::new(id),
+            name: Some("x".into()),
+            description: None,
+            schema_id: Some(schema.into()),
+            schema_content_type: None,
+            tags: BTreeMap::new(),
+            created: Some(at(created)),
+            last_batch_id: None,
+            last_batch_status: None,
+        }
+    }
+
+    fn submission() -> DatasetSubmission {
+        DatasetSubmission {
+            r#try: "this-pass".into(),
+            target: target(),
+            intent_time: at(0),
+            send_before: at(10),
+            settle_after: at(140),
+            outcome: None,
+            evidence: None,
+        }
+    }
+
+    fn facts(record: Record, lookup: Lookup) -> Facts {
+        Facts {
+            now: at(1),
+            life: Life::Live,
+            wanted: Wanted::Owned { body: json!({}) },
+            record,
+            connection: Need::Met(target()),
+            lookup,
+            held: None,
+            nonce: "fresh".into(),
+            not_before: None,
+            windows: Windows {
+                send: SignedDuration::from_secs(10),
+                delivery: SignedDuration::from_secs(70),
+                visibility: SignedDuration::from_secs(60),
+            },
+        }
+    }
+
+    fn by_tag(began: i64, hits: Vec<Dataset>) -> Lookup {
+        Lookup::ByTag {
+            began: at(began),
+            hits,
+        }
+    }
+
+    #[test]
+    fn a_dataset_is_looked_for_by_its_tag_before_it_is_created() {
+        assert_eq!(
+            decide(&facts(Record::Fresh, Lookup::NotYet)),
+            Plan::FindByTag
+        );
+        let none = by_tag(1, Vec::new());
+        assert!(matches!(
+            decide(&facts(Record::Fresh, none)),
+            Plan::Intend(_)
+        ));
+    }
+
+    #[test]
+    fn of_several_with_our_tag_the_oldest_is_taken_up() {
+        let hits = vec![dataset("b", 2, UNION_SCHEMA), dataset("a", 1, UNION_SCHEMA)];
+        let Plan::Adopt(taken) = decide(&facts(Record::Fresh, by_tag(3, hits))) else {
+            panic!()
+        };
+        assert_eq!(taken.id, DatasetId::new("a"));
+    }
+
+    #[test]
+    fn only_the_pass_that_recorded_the_intent_may_send() {
+        let open = facts(Record::Open(submission()), Lookup::NotYet);
+        assert_eq!(decide(&open), Plan::FindByTag);
+        let held = Facts {
+            held: Some("this-pass".into()),
+            ..open
+        };
+        assert!(matches!(decide(&held), Plan::Post(_, _)));
+    }
+
+    #[test]
+    fn a_doubt_ends_by_the_tag_or_by_a_look_that_began_after_its_window() {
+        let open = |lookup| decide(&facts(Record::Open(submission()), lookup));
+        let found = by_tag(2, vec![dataset("a", 1, UNION_SCHEMA)]);
+        assert!(matches!(open(found), Plan::Adopt(_)));
+        let early = open(by_tag(140, Vec::new()));
+        assert_eq!(early, Plan::Settle(Situation::InDoubt(at(140))));
+        let Plan::NotTaken(settled) = open(by_tag(141, Vec::new())) else {
+            panic!()
+        };
+        assert_eq!(settled.outcome, Some(SubmissionOutcome::NotSent));
+    }
+
+    #[test]
+    fn a_dataset_that_is_only_read_is_never_created() {
+        let read = Facts {
+            wanted: Wanted::Read(DatasetId::new("a")),
+            ..facts(Record::Fresh, Lookup::ById(None))
+        };
+        let Plan::Settle(Situation::Wrong(cause)) = decide(&read) else {
+            panic!()
+        };
+        assert_eq!(cause.reason, Reason::DatasetMissing);
+    }
+
+    #[test]
+    fn a_dataset_on_another_schema_is_not_suitable() {
+        let known = Record::Known(DatasetId::new("a"));
+        let other = Lookup::ById(Some(dataset("a", 1, "https://ns.adobe.com/other")));
+        let plan = decide(&facts(known.clone(), other));
+        assert!(matches!(plan, Plan::Settle(Situation::Unsuitable(_, _))));
+        let union = Lookup::ById(Some(dataset("a", 1, UNION_SCHEMA)));
+        let plan = decide(&facts(known, union));
+        assert!(matches!(plan, Plan::Settle(Situation::Available(_))));
+    }
+
+    #[test]
+    fn a_deleted_object_leaves_its_dataset_alone() {
+        for record in [Record::Fresh, Record::Open(submission())] {
+            let deleted = Facts {
+                life: Life::Deleting,
+                held: Some("this-pass".into()),
+                ..facts(record, Lookup::NotYet)
+            };
+            assert_eq!(decide(&deleted), Plan::Settle(Situation::Leaving));
+        }
+    }
+
+    #[test]
+    fn a_rejected_creation_is_not_sent_again() {
+        let rejected = facts(Record::Rejected(submission()), Lookup::NotYet);
+        assert!(matches!(
+            decide(&rejected),
+            Plan::Settle(Situation::Wrong(_))
+        ));
     }
 }

@@ -120,11 +120,7 @@ async fn a_failed_export_says_what_the_platform_says_and_never_its_call_stack() 
 
 #[tokio::test]
 async fn a_status_that_no_document_names_is_shown_and_followed_on() {
-    let world = World::start("life").await;
-    world.furnish().await;
-    world.simulator.hold_jobs().await;
-    world.export("odd").await;
-    world.until_phase("odd", "Running").await;
+    let world = running("odd").await;
     let job = job_of(&world, "odd").await;
     world
         .simulator
@@ -301,11 +297,7 @@ async fn an_operator_that_is_killed_while_a_request_is_under_way_never_sends_it_
 
 #[tokio::test]
 async fn a_restart_in_mid_run_goes_on_where_it_was() {
-    let mut world = World::start("life").await;
-    world.furnish().await;
-    world.simulator.hold_jobs().await;
-    world.export("long").await;
-    world.until_phase("long", "Running").await;
+    let mut world = running("long").await;
     let took = world.stop_operator();
     assert!(took.as_secs() < 30, "SIGTERM took {took:?}");
     let job = job_of(&world, "long").await;
@@ -356,11 +348,7 @@ async fn a_status_copied_from_another_object_is_not_believed() {
 
 #[tokio::test]
 async fn deleting_a_running_export_cancels_its_job_before_the_object_goes() {
-    let world = World::start("life").await;
-    world.furnish().await;
-    world.simulator.hold_jobs().await;
-    world.export("stopped").await;
-    world.until_phase("stopped", "Running").await;
+    let world = running("stopped").await;
     world.delete::<ExportJob>("stopped").await;
     world.until_gone::<ExportJob>("stopped").await;
     let jobs = world.simulator.jobs().await;
@@ -406,11 +394,7 @@ async fn deleting_an_export_that_waits_needs_no_call() {
 
 #[tokio::test]
 async fn a_cancellation_that_the_platform_refuses_for_a_while_is_asked_for_again() {
-    let world = World::start("life").await;
-    world.furnish().await;
-    world.simulator.hold_jobs().await;
-    world.export("stubborn").await;
-    world.until_phase("stubborn", "Running").await;
+    let world = running("stubborn").await;
     world
         .simulator
         .fault(json!({
@@ -425,11 +409,7 @@ async fn a_cancellation_that_the_platform_refuses_for_a_while_is_asked_for_again
 
 #[tokio::test]
 async fn a_whole_folder_deleted_at_once_still_cancels_what_runs() {
-    let world = World::start("life").await;
-    world.furnish().await;
-    world.simulator.hold_jobs().await;
-    world.export("running").await;
-    world.until_phase("running", "Running").await;
+    let world = running("running").await;
     world.delete::<Secret>("aep-credentials").await;
     world.delete::<PlatformConnection>("prod").await;
     world
@@ -443,14 +423,20 @@ async fn a_whole_folder_deleted_at_once_still_cancels_what_runs() {
 
 #[tokio::test]
 async fn a_finalizer_stripped_by_hand_is_put_on_again_while_the_job_runs() {
-    let world = World::start("life").await;
-    world.furnish().await;
-    world.simulator.hold_jobs().await;
-    world.export("stripped").await;
-    world.until_phase("stripped", "Running").await;
+    let world = running("stripped").await;
     let none = json!({ "metadata": { "finalizers": null } });
     world.patch::<ExportJob>("stripped", none).await.unwrap();
     world.until("stripped", "held", is_held).await;
+}
+
+/// A tenant in which this export runs until it is told to end.
+async fn running(name: &str) -> World {
+    let world = World::start("life").await;
+    world.furnish().await;
+    world.simulator.hold_jobs().await;
+    world.export(name).await;
+    world.until_phase(name, "Running").await;
+    world
 }
 
 fn post_reply(status: u16, body: &Value, commit: bool) -> Value {

@@ -6,7 +6,11 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::super::{Settings, Shared, secrets::{SecretState, SecretValue}, tenants::ConnectionKey};
+use super::super::{
+    Settings, Shared,
+    secrets::{SecretState, SecretValue},
+    tenants::ConnectionKey,
+};
 use crate::{
     api::{PlatformConnection, PlatformConnectionSpec, Reason},
     decide::{Cause, Need, connection::Failure, request::hexadecimal},
@@ -55,8 +59,7 @@ pub(super) fn secret(
             ),
         )),
         SecretState::Present(values) => {
-            let value =
-                |wanted| usable(values.get(wanted), wanted, name, &key.namespace);
+            let value = |wanted| usable(values.get(wanted), wanted, name, &key.namespace);
             Some(match credential(spec, value) {
                 Ok(credential) => Need::Met(credential),
                 Err(cause) => Need::Wrong(cause),
@@ -102,9 +105,11 @@ fn usable(
         Some(SecretValue::Text(text)) if text.expose_secret().trim().is_empty() => {
             Err(wrong(&format!("has an empty key {key}")))
         }
-        Some(SecretValue::Text(text)) if text.expose_secret().chars().any(char::is_control) => Err(wrong(
-            &format!("has a key {key} whose value holds a line break or control character"),
-        )),
+        Some(SecretValue::Text(text)) if text.expose_secret().chars().any(char::is_control) => {
+            Err(wrong(&format!(
+                "has a key {key} whose value holds a line break or control character"
+            )))
+        }
         Some(SecretValue::Text(text)) => Ok(text.clone()),
     }
 }
@@ -218,7 +223,11 @@ pub(super) fn stamp(
 }
 
 /// An error of the platform, with the remedy where the Secret holds it.
-pub(super) fn failure(error: &PlatformError, connection: &PlatformConnection, key: &ConnectionKey) -> Failure {
+pub(super) fn failure(
+    error: &PlatformError,
+    connection: &PlatformConnection,
+    key: &ConnectionKey,
+) -> Failure {
     let failure = Failure::from(error);
     let auth = &connection.spec.auth;
     let culprit = match (failure.consequence, auth.access_token.is_some()) {
@@ -265,4 +274,3 @@ pub(super) fn failure(error: &PlatformError, connection: &PlatformConnection, ke
     );
     Failure { message, ..failure }
 }
-

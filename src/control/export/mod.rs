@@ -343,7 +343,10 @@ async fn leave(export: &ExportJob, context: &Context, uid: &str, warning: Option
             warn!(reason = reason.as_str(), message, "let go of an export");
             shared.metrics.end(reason.as_str());
             let (tone, action) = (Tone::Warning, "Release");
-            shared.events.publish(export, tone, action, reason, &message).await;
+            shared
+                .events
+                .publish(export, tone, action, reason, &message)
+                .await;
         }
         (None, Some(job)) if cancelled => {
             let last = match shared.board.sighting(uid) {
@@ -353,7 +356,10 @@ async fn leave(export: &ExportJob, context: &Context, uid: &str, warning: Option
             shared.metrics.end(Reason::Cancelled.as_str());
             let note = format!("job {job} was asked to cancel and is now {last}");
             let (tone, reason) = (Tone::Normal, Reason::Cancelled);
-            shared.events.publish(export, tone, "Cancel", reason, &note).await;
+            shared
+                .events
+                .publish(export, tone, "Cancel", reason, &note)
+                .await;
         }
         (None, Some(_) | None) => {}
     }

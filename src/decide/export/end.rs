@@ -145,7 +145,11 @@ pub(super) fn cancel(facts: &Facts, submission: &Submission, id: &JobId) -> Plan
         // A job that the platform does not show may be one that it does not show yet: it is asked
         // to cancel all the same, once.
         Sighting::Missing => {
-            if facts.cancellation.as_ref().is_some_and(|c| c.accepted_at.is_some()) {
+            if facts
+                .cancellation
+                .as_ref()
+                .is_some_and(|c| c.accepted_at.is_some())
+            {
                 return leave(facts, None);
             }
         }
@@ -160,7 +164,10 @@ pub(super) fn cancel(facts: &Facts, submission: &Submission, id: &JobId) -> Plan
                 cause.reason,
                 format!("job {id} is not cancelled yet: {}", cause.message),
             ));
-            return plan(situation, Effect::Follow(submission.clone(), id.clone(), None));
+            return plan(
+                situation,
+                Effect::Follow(submission.clone(), id.clone(), None),
+            );
         }
     }
     let Some(cancellation) = &facts.cancellation else {
@@ -193,7 +200,10 @@ pub(super) fn cancel(facts: &Facts, submission: &Submission, id: &JobId) -> Plan
         return leave(facts, Some(cause));
     }
     let situation = cancelling(format!("the platform is cancelling job {id}"));
-    plan(situation, Effect::Follow(submission.clone(), id.clone(), Some(deadline)))
+    plan(
+        situation,
+        Effect::Follow(submission.clone(), id.clone(), Some(deadline)),
+    )
 }
 
 /// Deleted while in doubt: nothing is sent, and the object is let go with a warning that says

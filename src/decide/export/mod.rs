@@ -13,10 +13,7 @@ use serde_json::Value;
 use self::end::{cancel, follow, leave, leave_in_doubt};
 use super::{Cause, Finalizer, Life, Need, Windows, connection::Failure, intent_times, request};
 use crate::{
-    api::{
-        Cancellation, Reason, Submission, SubmissionEvidence, SubmissionOutcome,
-        Target,
-    },
+    api::{Cancellation, Reason, Submission, SubmissionEvidence, SubmissionOutcome, Target},
     platform::{Batch, BatchId, Consequence, DatasetId, Job, JobId, Refusal},
 };
 

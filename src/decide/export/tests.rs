@@ -18,7 +18,10 @@ fn seconds(seconds: i64) -> SignedDuration {
 }
 
 fn identity() -> Identity {
-    Identity { cluster: "cluster".into(), uid: "uid".into() }
+    Identity {
+        cluster: "cluster".into(),
+        uid: "uid".into(),
+    }
 }
 
 fn target() -> Target {
@@ -31,7 +34,11 @@ fn target() -> Target {
 }
 
 fn destination() -> Destination {
-    Destination { target: target(), body: json!({}), dataset: DatasetCheck::Suitable }
+    Destination {
+        target: target(),
+        body: json!({}),
+        dataset: DatasetCheck::Suitable,
+    }
 }
 
 fn submission() -> Submission {
@@ -64,7 +71,11 @@ fn facts(record: Record) -> Facts {
         nonce: "fresh".into(),
         not_before: None,
         limits: Limits {
-            windows: Windows { send: seconds(10), delivery: seconds(70), visibility: seconds(60) },
+            windows: Windows {
+                send: seconds(10),
+                delivery: seconds(70),
+                visibility: seconds(60),
+            },
             batch: seconds(600),
             cancel: seconds(600),
         },
@@ -96,13 +107,21 @@ fn job(status: &str) -> Job {
 }
 
 fn seen(status: &str, batches: Batches) -> Sighting {
-    Sighting::Job { job: Box::new(job(status)), batches }
+    Sighting::Job {
+        job: Box::new(job(status)),
+        batches,
+    }
 }
 
 fn batch(status: &str) -> Batches {
     let id = BatchId::new("da5c");
-    let batch =
-        Batch { id: id.clone(), status: status.into(), records: None, files: None, bytes: None };
+    let batch = Batch {
+        id: id.clone(),
+        status: status.into(),
+        records: None,
+        files: None,
+        bytes: None,
+    };
     Batches::Seen(vec![(id, Some(batch))])
 }
 
@@ -111,25 +130,43 @@ fn known() -> Record {
 }
 
 fn known_with(sighting: Sighting) -> Facts {
-    Facts { sighting, ..facts(known()) }
+    Facts {
+        sighting,
+        ..facts(known())
+    }
 }
 
 fn deleted(facts: Facts) -> Facts {
-    Facts { life: Life::Deleting, ..facts }
+    Facts {
+        life: Life::Deleting,
+        ..facts
+    }
 }
 
 fn cancelling(accepted: Option<Timestamp>, now: Timestamp) -> Facts {
-    let cancellation =
-        Cancellation { requested_at: at(0), by: CancelledBy::Deletion, accepted_at: accepted };
+    let cancellation = Cancellation {
+        requested_at: at(0),
+        by: CancelledBy::Deletion,
+        accepted_at: accepted,
+    };
     let facts = known_with(seen("PROCESSING", Batches::NotAsked));
-    Facts { cancellation: Some(cancellation), now, ..deleted(facts) }
+    Facts {
+        cancellation: Some(cancellation),
+        now,
+        ..deleted(facts)
+    }
 }
 
 #[test]
 fn a_new_export_is_held_before_its_intent_is_recorded() {
-    let unheld = Facts { finalizer: Finalizer::Absent, ..facts(Record::Fresh) };
+    let unheld = Facts {
+        finalizer: Finalizer::Absent,
+        ..facts(Record::Fresh)
+    };
     assert_eq!(decide(&unheld).effect, Effect::Hold);
-    let Effect::Intend(intent) = decide(&facts(Record::Fresh)).effect else { panic!() };
+    let Effect::Intend(intent) = decide(&facts(Record::Fresh)).effect else {
+        panic!()
+    };
     assert_eq!(intent.request_id, submission().request_id);
     assert_eq!(intent.r#try, "fresh");
     assert_eq!((intent.intent_time, intent.send_before), (at(1), at(11)));
@@ -141,28 +178,46 @@ fn only_the_pass_that_recorded_the_intent_may_send() {
     let open = facts(Record::Open(submission()));
     assert!(matches!(decide(&open).situation, Situation::InDoubt(_)));
     for held in ["another-pass", ""] {
-        let plan = decide(&Facts { held: Some(held.into()), ..open.clone() });
+        let plan = decide(&Facts {
+            held: Some(held.into()),
+            ..open.clone()
+        });
         assert!(matches!(plan.situation, Situation::InDoubt(_)), "{held}");
     }
-    let plan = decide(&Facts { held: Some(NONCE.into()), ..open });
+    let plan = decide(&Facts {
+        held: Some(NONCE.into()),
+        ..open
+    });
     assert!(matches!(plan.effect, Effect::Post(_, _)));
 }
 
 #[test]
 fn nothing_is_sent_without_the_finalizer_or_to_another_target_than_the_intents() {
-    let open = Facts { held: Some(NONCE.into()), ..facts(Record::Open(submission())) };
-    let unheld = Facts { finalizer: Finalizer::Absent, ..open.clone() };
+    let open = Facts {
+        held: Some(NONCE.into()),
+        ..facts(Record::Open(submission()))
+    };
+    let unheld = Facts {
+        finalizer: Finalizer::Absent,
+        ..open.clone()
+    };
     assert!(matches!(decide(&unheld).situation, Situation::InDoubt(_)));
     let mut elsewhere = destination();
     elsewhere.target.sandbox = "dev".into();
-    let moved = Facts { destination: Need::Met(elsewhere), ..open };
+    let moved = Facts {
+        destination: Need::Met(elsewhere),
+        ..open
+    };
     assert!(matches!(decide(&moved).situation, Situation::InDoubt(_)));
 }
 
 #[test]
 fn a_deleted_export_is_never_submitted() {
     for record in [Record::Fresh, Record::Open(submission())] {
-        let facts = Facts { held: Some(NONCE.into()), ..deleted(facts(record)) };
+        let facts = Facts {
+            held: Some(NONCE.into()),
+            ..deleted(facts(record))
+        };
         assert_eq!(decide(&facts).effect, Effect::Release);
     }
 }
@@ -170,44 +225,76 @@ fn a_deleted_export_is_never_submitted() {
 #[test]
 fn a_deletion_in_doubt_warns_and_names_the_request_id() {
     let plan = decide(&deleted(facts(Record::Open(submission()))));
-    let Situation::Leaving(Some(cause)) = plan.situation else { panic!("{plan:?}") };
+    let Situation::Leaving(Some(cause)) = plan.situation else {
+        panic!("{plan:?}")
+    };
     assert_eq!(cause.reason, Reason::DeletedInDoubt);
     assert!(cause.message.contains(&submission().request_id));
 }
 
 #[test]
 fn a_request_that_was_not_taken_waits_for_its_time() {
-    let early = Facts { not_before: Some(at(5)), ..facts(Record::Fresh) };
+    let early = Facts {
+        not_before: Some(at(5)),
+        ..facts(Record::Fresh)
+    };
     assert_eq!(decide(&early).effect, Effect::WakeAt(at(5)));
-    let due = Facts { not_before: Some(at(1)), ..facts(Record::Fresh) };
+    let due = Facts {
+        not_before: Some(at(1)),
+        ..facts(Record::Fresh)
+    };
     assert!(matches!(decide(&due).effect, Effect::Intend(_)));
 }
 
 #[test]
 fn a_dataset_named_by_id_is_looked_at_before_anything_is_recorded() {
     let due = DatasetCheck::Due(DatasetId::new("5b02"));
-    let destination = Need::Met(Destination { dataset: due, ..destination() });
-    let facts =
-        Facts { destination, finalizer: Finalizer::Absent, ..facts(Record::Fresh) };
-    assert_eq!(decide(&facts).effect, Effect::CheckDataset(DatasetId::new("5b02")));
+    let destination = Need::Met(Destination {
+        dataset: due,
+        ..destination()
+    });
+    let facts = Facts {
+        destination,
+        finalizer: Finalizer::Absent,
+        ..facts(Record::Fresh)
+    };
+    assert_eq!(
+        decide(&facts).effect,
+        Effect::CheckDataset(DatasetId::new("5b02"))
+    );
 }
 
 #[test]
 fn what_is_missing_is_waited_for_and_what_is_wrong_stalls() {
     let cause = Cause::new(Reason::ConnectionNotFound, "none");
-    let waiting = Facts { destination: Need::Waiting(cause.clone()), ..facts(Record::Fresh) };
+    let waiting = Facts {
+        destination: Need::Waiting(cause.clone()),
+        ..facts(Record::Fresh)
+    };
     assert_eq!(decide(&waiting), rest(Situation::Waiting(cause.clone())));
-    let wrong = Facts { destination: Need::Wrong(cause.clone()), ..facts(Record::Fresh) };
+    let wrong = Facts {
+        destination: Need::Wrong(cause.clone()),
+        ..facts(Record::Fresh)
+    };
     assert_eq!(decide(&wrong), rest(Situation::Blocked(cause)));
 }
 
 #[test]
 fn a_status_made_for_another_object_is_not_read_and_nothing_of_it_is_cancelled() {
-    let theirs = Submission { request_id: "of-another-object".into(), ..submission() };
-    for record in [Record::Open(theirs.clone()), Record::Known(theirs, JobId::new("1"))] {
+    let theirs = Submission {
+        request_id: "of-another-object".into(),
+        ..submission()
+    };
+    for record in [
+        Record::Open(theirs.clone()),
+        Record::Known(theirs, JobId::new("1")),
+    ] {
         assert_eq!(decide(&facts(record.clone())), rest(Situation::Foreign));
         let plan = decide(&deleted(facts(record)));
-        assert_eq!((plan.situation, plan.effect), (Situation::Leaving(None), Effect::Release));
+        assert_eq!(
+            (plan.situation, plan.effect),
+            (Situation::Leaving(None), Effect::Release)
+        );
     }
 }
 
@@ -223,13 +310,22 @@ fn a_job_is_followed_until_it_ends() {
         seen("SUCCEEDED", Batches::NotAsked),
     ] {
         let plan = decide(&known_with(sighting.clone()));
-        assert!(matches!(plan.effect, Effect::Follow(_, _, _)), "{sighting:?}");
-        assert!(matches!(plan.situation, Situation::Running(_)), "{sighting:?}");
+        assert!(
+            matches!(plan.effect, Effect::Follow(_, _, _)),
+            "{sighting:?}"
+        );
+        assert!(
+            matches!(plan.situation, Situation::Running(_)),
+            "{sighting:?}"
+        );
     }
     let failed = decide(&known_with(seen("FAILED", Batches::NotAsked)));
     assert_eq!(failed, rest(Situation::Ends(Ending::Failed)));
     let cancelled = decide(&known_with(seen("CANCELLED", Batches::NotAsked)));
-    assert_eq!(cancelled, rest(Situation::Ends(Ending::CancelledInPlatform)));
+    assert_eq!(
+        cancelled,
+        rest(Situation::Ends(Ending::CancelledInPlatform))
+    );
 }
 
 #[test]
@@ -244,8 +340,14 @@ fn a_success_is_complete_when_every_batch_is_readable() {
 #[test]
 fn a_batch_that_is_not_readable_is_waited_for_and_not_for_ever() {
     let facts = known_with(seen("SUCCEEDED", batch("loading")));
-    assert!(matches!(decide(&facts).situation, Situation::WaitingForBatch(_)));
-    let late = Facts { now: at(600), ..facts };
+    assert!(matches!(
+        decide(&facts).situation,
+        Situation::WaitingForBatch(_)
+    ));
+    let late = Facts {
+        now: at(600),
+        ..facts
+    };
     let Situation::Ends(Ending::Succeeded(DataAvailability::Unknown(cause))) =
         decide(&late).situation
     else {
@@ -266,7 +368,10 @@ fn a_batch_that_failed_is_not_waited_for() {
 
 #[test]
 fn a_finalizer_that_was_stripped_is_put_on_again_while_the_job_runs() {
-    let stripped = Facts { finalizer: Finalizer::Absent, ..facts(known()) };
+    let stripped = Facts {
+        finalizer: Finalizer::Absent,
+        ..facts(known())
+    };
     assert_eq!(decide(&stripped).effect, Effect::Hold);
 }
 
@@ -277,7 +382,10 @@ fn a_job_whose_connection_goes_elsewhere_is_neither_judged_nor_cancelled() {
         service: Need::Waiting(cause),
         ..known_with(seen("FAILED", Batches::NotAsked))
     };
-    assert!(matches!(decide(&facts).situation, Situation::Running(Some(_))));
+    assert!(matches!(
+        decide(&facts).situation,
+        Situation::Running(Some(_))
+    ));
     let plan = decide(&deleted(facts));
     assert!(matches!(plan.situation, Situation::Cancelling(_)));
     assert_eq!(plan.effect, Effect::Rest);
@@ -289,18 +397,30 @@ fn a_deletion_looks_then_records_then_cancels_then_waits_for_the_end() {
     assert!(matches!(look.effect, Effect::Look(_, _)));
     let intend = decide(&deleted(known_with(seen("PROCESSING", Batches::NotAsked))));
     assert!(matches!(intend.effect, Effect::IntendCancel(_)));
-    assert!(matches!(decide(&cancelling(None, at(1))).effect, Effect::Cancel(_, _, _)));
+    assert!(matches!(
+        decide(&cancelling(None, at(1))).effect,
+        Effect::Cancel(_, _, _)
+    ));
     let wait = decide(&cancelling(Some(at(1)), at(2)));
-    assert_eq!(wait.effect, Effect::Follow(submission(), JobId::new("24115"), Some(at(600))));
+    assert_eq!(
+        wait.effect,
+        Effect::Follow(submission(), JobId::new("24115"), Some(at(600)))
+    );
 }
 
 #[test]
 fn a_deletion_of_a_job_that_is_not_shown_asks_to_cancel_it_once_all_the_same() {
     let intend = decide(&deleted(known_with(Sighting::Missing)));
     assert!(matches!(intend.effect, Effect::IntendCancel(_)));
-    let asked = Facts { sighting: Sighting::Missing, ..cancelling(None, at(1)) };
+    let asked = Facts {
+        sighting: Sighting::Missing,
+        ..cancelling(None, at(1))
+    };
     assert!(matches!(decide(&asked).effect, Effect::Cancel(_, _, _)));
-    let accepted = Facts { sighting: Sighting::Missing, ..cancelling(Some(at(1)), at(2)) };
+    let accepted = Facts {
+        sighting: Sighting::Missing,
+        ..cancelling(Some(at(1)), at(2))
+    };
     assert_eq!(decide(&accepted).effect, Effect::Release);
 }
 
@@ -312,7 +432,10 @@ fn a_deletion_of_a_finished_job_makes_no_call() {
         seen("CANCELLED", Batches::NotAsked),
     ] {
         let plan = decide(&deleted(known_with(sighting)));
-        assert_eq!((plan.situation, plan.effect), (Situation::Leaving(None), Effect::Release));
+        assert_eq!(
+            (plan.situation, plan.effect),
+            (Situation::Leaving(None), Effect::Release)
+        );
     }
 }
 
@@ -320,7 +443,9 @@ fn a_deletion_of_a_finished_job_makes_no_call() {
 fn a_cancellation_that_does_not_end_is_let_go_with_a_warning_that_names_the_job() {
     let plan = decide(&cancelling(Some(at(1)), at(600)));
     assert_eq!(plan.effect, Effect::Release);
-    let Situation::Leaving(Some(cause)) = plan.situation else { panic!() };
+    let Situation::Leaving(Some(cause)) = plan.situation else {
+        panic!()
+    };
     assert_eq!(cause.reason, Reason::CancelTimedOut);
     assert!(cause.message.contains("24115") && cause.message.contains("5b02"));
 }
@@ -328,14 +453,25 @@ fn a_cancellation_that_does_not_end_is_let_go_with_a_warning_that_names_the_job(
 #[test]
 fn an_ended_export_is_let_go_of_and_left_alone() {
     let held = decide(&facts(Record::Ended));
-    assert_eq!((held.situation, held.effect), (Situation::AtRest, Effect::Release));
-    let free = Facts { finalizer: Finalizer::Absent, ..facts(Record::Ended) };
+    assert_eq!(
+        (held.situation, held.effect),
+        (Situation::AtRest, Effect::Release)
+    );
+    let free = Facts {
+        finalizer: Finalizer::Absent,
+        ..facts(Record::Ended)
+    };
     assert_eq!(decide(&free), rest(Situation::AtRest));
 }
 
 #[test]
 fn only_what_proves_that_a_request_was_not_taken_lets_it_be_sent_again() {
-    let came_to = |consequence| posted(Err(Failure { consequence, message: "x".into() }));
+    let came_to = |consequence| {
+        posted(Err(Failure {
+            consequence,
+            message: "x".into(),
+        }))
+    };
     for consequence in [
         Consequence::Retry,
         Consequence::Throttled { retry_after: None },
@@ -344,7 +480,10 @@ fn only_what_proves_that_a_request_was_not_taken_lets_it_be_sent_again() {
         Consequence::Redirected,
         Consequence::InDoubt,
     ] {
-        assert!(matches!(came_to(consequence), Posted::InDoubt(_)), "{consequence:?}");
+        assert!(
+            matches!(came_to(consequence), Posted::InDoubt(_)),
+            "{consequence:?}"
+        );
     }
     for consequence in [
         Consequence::NotSent,
@@ -352,27 +491,49 @@ fn only_what_proves_that_a_request_was_not_taken_lets_it_be_sent_again() {
         Consequence::Refused(Refusal::Forbidden),
         Consequence::Refused(Refusal::Throttled { retry_after: None }),
     ] {
-        assert!(matches!(came_to(consequence), Posted::NotTaken { .. }), "{consequence:?}");
+        assert!(
+            matches!(came_to(consequence), Posted::NotTaken { .. }),
+            "{consequence:?}"
+        );
     }
     for consequence in [Consequence::Rejected, Consequence::NotFound] {
-        assert!(matches!(came_to(consequence), Posted::Rejected(_)), "{consequence:?}");
+        assert!(
+            matches!(came_to(consequence), Posted::Rejected(_)),
+            "{consequence:?}"
+        );
     }
     assert!(matches!(posted(Ok(job("NEW"))), Posted::Taken(_)));
 }
 
 #[test]
 fn a_record_is_open_until_an_id_an_end_or_a_proof_that_it_was_not_taken_is_there() {
-    let with = |outcome| Submission { outcome, ..submission() };
+    let with = |outcome| Submission {
+        outcome,
+        ..submission()
+    };
     assert_eq!(record(None, None, false), Record::Fresh);
     assert_eq!(record(None, Some("1"), false), Record::Fresh);
-    for outcome in [None, Some(SubmissionOutcome::Posted), Some(SubmissionOutcome::Adopted)] {
+    for outcome in [
+        None,
+        Some(SubmissionOutcome::Posted),
+        Some(SubmissionOutcome::Adopted),
+    ] {
         let submission = with(outcome);
-        assert_eq!(record(Some(&submission), None, false), Record::Open(submission.clone()));
+        assert_eq!(
+            record(Some(&submission), None, false),
+            Record::Open(submission.clone())
+        );
     }
     for outcome in [SubmissionOutcome::NotSent, SubmissionOutcome::Refused] {
-        assert_eq!(record(Some(&with(Some(outcome))), None, false), Record::Fresh);
+        assert_eq!(
+            record(Some(&with(Some(outcome))), None, false),
+            Record::Fresh
+        );
     }
     let submission = submission();
     assert_eq!(record(Some(&submission), Some("24115"), false), known());
-    assert_eq!(record(Some(&submission), Some("24115"), true), Record::Ended);
+    assert_eq!(
+        record(Some(&submission), Some("24115"), true),
+        Record::Ended
+    );
 }

@@ -44,7 +44,10 @@ async fn a_dataset_is_not_created_once_its_fence_is_closed() {
     let stub = Stub::always(201, r#"["@/dataSets/d"]"#).await;
     let platform = stub.platform();
     let closed = Fence::until(platform.now(), Arc::clone(platform.clock()));
-    let error = platform.create_dataset(&json!({}), &closed).await.unwrap_err();
+    let error = platform
+        .create_dataset(&json!({}), &closed)
+        .await
+        .unwrap_err();
     assert_eq!(error.consequence(), Consequence::NotSent);
     assert!(stub.calls().is_empty());
 }

@@ -142,5 +142,5 @@ fn collect(schema: &Value, path: &str, found: &mut impl FnMut(String, String)) {
 
 /// The field without the indexes of its lists: `segments[0].segmentId` is `segments[].segmentId`.
 fn of_any_item(field: &str) -> String {
-    field.replace(|c: char| c.is_ascii_digit(), "").to_owned()
+    field.replace(|c: char| c.is_ascii_digit(), "")
 }

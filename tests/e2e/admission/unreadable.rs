@@ -3,7 +3,7 @@
 use aep_control_plane::shared;
 use aep_export_operator::api::{ExportJob, GROUP};
 use k8s_openapi::{ByteString, api::events::v1::Event};
-use kube::api::{ListParams, PostParams};
+use kube::api::{DynamicObject, ListParams, PostParams};
 use serde_json::{Value, json};
 
 use super::table::{KINDS, manifest, merge, objects};
@@ -83,8 +83,38 @@ async fn an_object_that_could_not_be_read_is_served_once_it_is_mended_and_goes_w
     world.until_phase("mended", "Succeeded").await;
 }
 
-/// Puts an object into the API server's store as no schema of today lets it in: with all that the
-/// API server gives to an object that it accepts, and then changed.
+#[tokio::test]
+async fn an_export_that_cannot_be_read_for_a_while_is_followed_on_and_not_posted_again() {
+    let world = World::start("unread").await;
+    world.furnish().await;
+    world.simulator.hold_jobs().await;
+    world.export("first").await;
+    let running = world.until_phase("first", "Running").await;
+    let api = objects(&world.client, &world.namespace, "ExportJob");
+    let readable = api.get("first").await.unwrap();
+    let fields = json!({ "spec": { "export": { "fields": "identities.id" } } });
+    put(&world, "ExportJob", readable.clone(), &fields).await;
+    told(&world, "first", "identities.id").await;
+
+    world
+        .simulator
+        .put("defaults", json!({ "outcome": "succeed" }))
+        .await;
+    world.export("second").await;
+    world.until_phase("second", "Succeeded").await;
+    let job = running.status.unwrap().job_id.unwrap();
+    world
+        .simulator
+        .put(&format!("jobs/{job}"), json!({ "outcome": "release" }))
+        .await;
+    put(&world, "ExportJob", readable, &json!({})).await;
+    let ended = world.until_phase("first", "Succeeded").await;
+    assert_eq!(ended.status.unwrap().job_id, Some(job));
+    assert_eq!(world.simulator.posts().await.len(), 2);
+}
+
+/// Stores an object as no schema of today lets it in: with all that the API server gives to an
+/// object that it accepts, and then changed.
 async fn store(world: &World, kind: &str, name: &str, change: &Value) {
     let accepted = serde_json::from_value(manifest(kind, name, &json!({}))).unwrap();
     let dry = PostParams {
@@ -92,7 +122,13 @@ async fn store(world: &World, kind: &str, name: &str, change: &Value) {
         ..PostParams::default()
     };
     let api = objects(&world.client, &world.namespace, kind);
-    let mut object = api.create(&dry, &accepted).await.unwrap();
+    let object = api.create(&dry, &accepted).await.unwrap();
+    put(world, kind, object, change).await;
+}
+
+/// Puts an object, changed, where the API server keeps its objects, without asking it.
+async fn put(world: &World, kind: &str, mut object: DynamicObject, change: &Value) {
+    let name = object.metadata.name.clone().unwrap();
     object.metadata.resource_version = None;
     object.metadata.managed_fields = None;
     let mut object = serde_json::to_value(object).unwrap();

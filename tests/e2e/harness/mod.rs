@@ -404,7 +404,11 @@ impl World {
     /// The reasons and notes of the events about an object, oldest first.
     pub async fn events_of(&self, name: &str) -> Vec<(String, String)> {
         use k8s_openapi::api::events::v1::Event;
-        let events = self.api::<Event>().list(&ListParams::default()).await.unwrap();
+        let events = self
+            .api::<Event>()
+            .list(&ListParams::default())
+            .await
+            .unwrap();
         let mut events: Vec<Event> = events
             .into_iter()
             .filter(|event| {

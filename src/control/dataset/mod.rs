@@ -1,5 +1,7 @@
 //! The pass over a `ProfileDataset`: is the dataset there, and is it one to export into?
 
+mod report;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,9 +15,8 @@ use super::{
 };
 use crate::{
     api::{
-        ConditionType, DatasetSubmission, Desired, LastBatch, OWNER_TAG, ObservedSchemaRef,
-        ProfileDataset, ProfileDatasetStatus, Reason, SubmissionEvidence, SubmissionOutcome,
-        Tristate, find, is_true, merge,
+        ConditionType, DatasetSubmission, OWNER_TAG, ProfileDataset, ProfileDatasetStatus, Reason,
+        SubmissionEvidence, SubmissionOutcome,
     },
     decide::{
         Cause, Life, Need,
@@ -81,7 +82,7 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
                     continue;
                 }
                 memory.held = Some(submission.r#try.clone());
-                let status = intended(&object, &tenant, submission);
+                let status = report::intended(&object, &tenant, submission);
                 object = context.write_status(&object, status).await?;
             }
             Plan::Post(submission, body) => {
@@ -108,7 +109,7 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
                     .events
                     .publish(&object, Tone::Normal, "Adopt", Reason::Available, &note)
                     .await;
-                let status = adopted(&object, &found);
+                let status = report::adopted(&object, &found);
                 object = context.write_status(&object, status).await?;
                 memory.lookup = Some(Lookup::ById(Some(found)));
             }
@@ -206,32 +207,6 @@ fn record(status: &ProfileDatasetStatus) -> Record {
     }
 }
 
-fn intended(
-    dataset: &ProfileDataset,
-    tenant: &Tenant,
-    submission: DatasetSubmission,
-) -> ProfileDatasetStatus {
-    let mut status = dataset.status.clone().unwrap_or_default();
-    status.submission = Some(submission);
-    status.connection = Some(tenant.status_ref(&dataset.spec.connection_ref.name));
-    let cause = Cause::new(Reason::Creating, "the dataset is being created");
-    with_conditions(
-        dataset,
-        status,
-        not_ready(ConditionType::Reconciling, &cause),
-    )
-}
-
-fn adopted(dataset: &ProfileDataset, found: &Dataset) -> ProfileDatasetStatus {
-    let mut status = dataset.status.clone().unwrap_or_default();
-    status.dataset_id = Some(found.id.to_string());
-    if let Some(submission) = &mut status.submission {
-        submission.outcome = Some(SubmissionOutcome::Adopted);
-        submission.evidence = Some(SubmissionEvidence::Tag);
-    }
-    status
-}
-
 /// What a request to create came to, as status; and when to try again if it was not taken.
 async fn posted(
     dataset: &ProfileDataset,
@@ -324,32 +299,8 @@ async fn posted(
             &cause.message,
         )
         .await;
-    let desired = not_ready(abnormal, &cause);
-    (with_conditions(dataset, status, desired), wait)
-}
-
-fn not_ready(abnormal: ConditionType, cause: &Cause) -> Vec<Desired> {
-    let desired = |type_, status| Desired {
-        type_,
-        status,
-        reason: cause.reason,
-        message: cause.message.clone(),
-    };
-    vec![
-        desired(ConditionType::Ready, Tristate::False),
-        desired(abnormal, Tristate::True),
-    ]
-}
-
-fn with_conditions(
-    dataset: &ProfileDataset,
-    mut status: ProfileDatasetStatus,
-    desired: Vec<Desired>,
-) -> ProfileDatasetStatus {
-    let generation = dataset.metadata.generation;
-    status.observed_generation = generation;
-    status.conditions = merge(&status.conditions, desired, generation, Timestamp::now());
-    status
+    let desired = report::not_ready(abnormal, &cause);
+    (report::with_conditions(dataset, status, desired), wait)
 }
 
 /// Writes how the dataset stands, tells the exports that wait for it, and says when to look again.
@@ -366,8 +317,8 @@ async fn settle(
         shared.retries.forget(&uid);
         return Ok(Action::await_change());
     }
-    let status = report(dataset, tenant, situation);
-    announce(dataset, shared, &status).await;
+    let status = report::project(dataset, tenant, situation);
+    report::announce(dataset, shared, &status).await;
     context.write_status(dataset, status).await?;
     if let Lookup::Failed(failure) = &facts.lookup
         && matches!(
@@ -412,110 +363,4 @@ async fn settle(
         }
         Situation::Leaving => Action::await_change(),
     })
-}
-
-fn report(
-    dataset: &ProfileDataset,
-    tenant: Option<&Tenant>,
-    situation: &Situation,
-) -> ProfileDatasetStatus {
-    let mut status = dataset.status.clone().unwrap_or_default();
-    if let Some(tenant) = tenant {
-        status.connection = Some(tenant.status_ref(&dataset.spec.connection_ref.name));
-    }
-    let was_ready = is_true(&status.conditions, ConditionType::Ready)
-        && status.observed_generation == dataset.metadata.generation;
-    let ready = Desired {
-        type_: ConditionType::Ready,
-        status: Tristate::True,
-        reason: Reason::Available,
-        message: "the dataset is there and profile exports can write to it".into(),
-    };
-    let desired = match situation {
-        Situation::Available(found) => {
-            show(&mut status, dataset, found);
-            vec![ready]
-        }
-        Situation::Unsuitable(found, cause) => {
-            show(&mut status, dataset, found);
-            not_ready(ConditionType::Stalled, cause)
-        }
-        // Something passing takes nothing back that was true.
-        Situation::Waiting(cause)
-            if was_ready
-                && matches!(
-                    cause.reason,
-                    Reason::PlatformUnavailable | Reason::PlatformThrottled
-                ) =>
-        {
-            let reconciling = Desired {
-                type_: ConditionType::Reconciling,
-                status: Tristate::True,
-                reason: cause.reason,
-                message: cause.message.clone(),
-            };
-            vec![ready, reconciling]
-        }
-        Situation::Waiting(cause) => not_ready(ConditionType::Reconciling, cause),
-        // What the Catalog said stands in the status since.
-        Situation::Wrong(cause) if cause.reason == Reason::Rejected => {
-            let told = find(&status.conditions, ConditionType::Stalled)
-                .filter(|stalled| stalled.reason == Reason::Rejected.as_str())
-                .map(|stalled| stalled.message.clone());
-            let cause = Cause::new(cause.reason, told.unwrap_or_else(|| cause.message.clone()));
-            not_ready(ConditionType::Stalled, &cause)
-        }
-        Situation::Wrong(cause) => not_ready(ConditionType::Stalled, cause),
-        Situation::InDoubt(settle_after) => {
-            let cause = Cause::new(
-                Reason::SubmissionInDoubt,
-                format!(
-                    "the Catalog may or may not have taken the request; the dataset is looked for \
-                     by its tag, and not created again before {settle_after}"
-                ),
-            );
-            not_ready(ConditionType::Reconciling, &cause)
-        }
-        Situation::Leaving => return status,
-    };
-    with_conditions(dataset, status, desired)
-}
-
-fn show(status: &mut ProfileDatasetStatus, dataset: &ProfileDataset, found: &Dataset) {
-    status.dataset_id = Some(found.id.to_string());
-    status.name.clone_from(&found.name);
-    status.owned = Some(dataset.spec.dataset.is_some());
-    status.schema_ref = found.schema_id.clone().map(|id| ObservedSchemaRef {
-        id,
-        content_type: found.schema_content_type.clone(),
-    });
-    status.last_batch = found.last_batch_id.as_ref().map(|id| LastBatch {
-        id: id.to_string(),
-        status: found.last_batch_status.clone(),
-    });
-}
-
-/// An event when something is wrong that was not wrong before.
-async fn announce(dataset: &ProfileDataset, shared: &Shared, status: &ProfileDatasetStatus) {
-    let stalled = |conditions: &[_]| {
-        find(conditions, ConditionType::Stalled).map(|stalled| stalled.reason.clone())
-    };
-    let before = dataset
-        .status
-        .as_ref()
-        .and_then(|status| stalled(&status.conditions));
-    let Some(now) = find(&status.conditions, ConditionType::Stalled) else {
-        return;
-    };
-    // A rejected request has its own event, with the platform's words.
-    let told = now.reason == Reason::Rejected.as_str();
-    if before.as_ref() != Some(&now.reason)
-        && !told
-        && let Some(reason) = Reason::parse(&now.reason)
-    {
-        shared
-            .events
-            .publish(dataset, Tone::Warning, "Observe", reason, &now.message)
-            .await;
-    }
 }
