@@ -37,8 +37,8 @@ impl Relations {
         let reference: ObjectReference = object.clone().into();
         let context = Arc::clone(&self.0);
         let note = format!(
-            "this operator cannot read the object as {} and leaves it alone: {error}; apply it \
-             again as kubectl explain shows it",
+            "this operator cannot read the object as {} and leaves it alone: {error}; replace it \
+             (kubectl replace -f) by one as kubectl explain shows it",
             K::api_version(&()),
         );
         tokio::spawn(async move {
@@ -65,6 +65,10 @@ impl Listener<PlatformConnection> for Relations {
     fn relisted(&self) {
         let _ = self.0.listed.connections.set(());
         self.wake_everything();
+    }
+
+    fn mended(&self, object: ObjectRef<PlatformConnection>) {
+        self.0.shared.connections.poke(object);
     }
 
     fn gone(&self, object: &PlatformConnection) {
@@ -96,6 +100,10 @@ impl Listener<ProfileDataset> for Relations {
         self.wake_everything();
     }
 
+    fn mended(&self, object: ObjectRef<ProfileDataset>) {
+        self.0.shared.datasets.poke(object);
+    }
+
     fn gone(&self, object: &ProfileDataset) {
         self.0
             .shared
@@ -114,6 +122,10 @@ impl Listener<ExportJob> for Relations {
 
     fn relisted(&self) {
         let _ = self.0.listed.exports.set(());
+    }
+
+    fn mended(&self, object: ObjectRef<ExportJob>) {
+        self.0.shared.exports.poke(object);
     }
 
     fn gone(&self, object: &ExportJob) {

@@ -1,6 +1,11 @@
 //! The watch of one kind, with its store.
 
-use std::{fmt::Debug, future::ready, sync::Arc};
+use std::{
+    collections::HashSet,
+    fmt::Debug,
+    future::ready,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use futures::{Stream, StreamExt};
 use kube::{
@@ -23,6 +28,8 @@ where
     fn present(&self, object: &K);
     /// Everything was listed anew, so anything may have changed meanwhile.
     fn relisted(&self);
+    /// The object can be read again, with nothing else changed that would wake it.
+    fn mended(&self, object: ObjectRef<K>);
     /// The object is gone.
     fn gone(&self, object: &K);
     /// The object cannot be read in this version of the API; the others go on.
@@ -43,21 +50,38 @@ where
 {
     let told = Arc::clone(&listener);
     let known = writer.as_reader();
+    let unreadable = Unreadable::<K>::default();
+    let refused = unreadable.clone();
+    let mut mended = Vec::new();
     watcher(api, watcher::Config::default())
         .default_backoff()
         .filter_map(move |event| {
             ready(match event {
-                Ok(event) => valid(event, &known, &*told).map(Ok),
+                Ok(event) => valid(event, &known, &refused, &*told).map(Ok),
                 Err(error) => Some(Err(error)),
             })
         })
         .map(|event| event.map(|event| event.modify(prune)))
         .reflect(writer)
         .inspect(move |event| match event {
-            Ok(watcher::Event::Apply(object)) => listener.present(object),
+            Ok(watcher::Event::Apply(object)) => {
+                listener.present(object);
+                if unreadable.take(object) {
+                    listener.mended(ObjectRef::from_obj(object));
+                }
+            }
             Ok(watcher::Event::Delete(object)) => listener.gone(object),
-            Ok(watcher::Event::InitDone) => listener.relisted(),
-            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) | Err(_) => {}
+            Ok(watcher::Event::Init) | Err(_) => {}
+            // In the store only once all are there.
+            Ok(watcher::Event::InitApply(object)) => {
+                if unreadable.take(object) {
+                    mended.push(ObjectRef::from_obj(object));
+                }
+            }
+            Ok(watcher::Event::InitDone) => {
+                listener.relisted();
+                mended.drain(..).for_each(|object| listener.mended(object));
+            }
         })
         .touched_objects()
         // Its own status writes are no news to a controller.
@@ -65,6 +89,46 @@ where
             predicates::generation.combine(predicates::finalizers),
             PredicateConfig::default(),
         )
+}
+
+/// The objects that are there and cannot be read.
+struct Unreadable<K: Resource<DynamicType = ()>>(Arc<Mutex<HashSet<ObjectRef<K>>>>);
+
+impl<K: Resource<DynamicType = ()>> Unreadable<K> {
+    fn put(&self, object: ObjectRef<K>) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(object);
+    }
+
+    fn forget(&self, object: &ObjectRef<K>) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(object);
+    }
+
+    /// Whether the object was one of them; it is none from now on.
+    fn take(&self, object: &K) -> bool {
+        let object = ObjectRef::from_obj(object);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&object)
+    }
+}
+
+impl<K: Resource<DynamicType = ()>> Clone for Unreadable<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K: Resource<DynamicType = ()>> Default for Unreadable<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
 }
 
 /// Nothing here reads who wrote which field, nor what was applied last; both are larger than the
@@ -76,11 +140,20 @@ fn prune<K: Resource>(object: &mut K) {
         .remove("kubectl.kubernetes.io/last-applied-configuration");
 }
 
+fn reference<K: Resource<DynamicType = ()>>(invalid: &InvalidObject) -> ObjectRef<K> {
+    let meta = &invalid.metadata;
+    let mut object = ObjectRef::new(meta.name.as_deref().unwrap_or_default());
+    object.namespace.clone_from(&meta.namespace);
+    object.extra.uid.clone_from(&meta.uid);
+    object
+}
+
 /// The event without what cannot be read: an object that could be read before leaves the store as
 /// if it were gone.
 fn valid<K>(
     event: watcher::Event<DeserializeGuard<K>>,
     known: &Store<K>,
+    unreadable: &Unreadable<K>,
     listener: &impl Listener<K>,
 ) -> Option<watcher::Event<K>>
 where
@@ -89,11 +162,9 @@ where
     let read = |DeserializeGuard(object): DeserializeGuard<K>| match object {
         Ok(object) => Ok(object),
         Err(error) => {
-            let meta = &error.metadata;
-            let mut object = ObjectRef::new(meta.name.as_deref().unwrap_or_default());
-            object.namespace.clone_from(&meta.namespace);
-            object.extra.uid.clone_from(&meta.uid);
+            let object = reference(&error);
             listener.invalid(object.clone(), &error);
+            unreadable.put(object.clone());
             Err(object)
         }
     };
@@ -105,7 +176,14 @@ where
                 Some(watcher::Event::Delete((*before).clone()))
             }
         },
-        watcher::Event::Delete(object) => read(object).ok().map(watcher::Event::Delete),
+        watcher::Event::Delete(DeserializeGuard(Ok(object))) => {
+            Some(watcher::Event::Delete(object))
+        }
+        // It left the store when it could not be read any more.
+        watcher::Event::Delete(DeserializeGuard(Err(error))) => {
+            unreadable.forget(&reference(&error));
+            None
+        }
         watcher::Event::InitApply(object) => read(object).ok().map(watcher::Event::InitApply),
         watcher::Event::Init => Some(watcher::Event::Init),
         watcher::Event::InitDone => Some(watcher::Event::InitDone),
