@@ -18,7 +18,7 @@ demo: doctor build ## See exports run (KEEP=1: leave it running; CLUSTER=kubecon
 	@hack/demo.sh
 
 test: doctor build lint ## Run every test that needs no root
-	@$(RELEASE)/control-plane run -- cargo test --workspace --no-fail-fast
+	@hack/test.sh
 
 lint: ## Check format and lints
 	@cargo fmt --all --check
