@@ -234,11 +234,7 @@ pub fn is_true(conditions: &[Condition], type_: ConditionType) -> bool {
 /// The text, cut to at most `limit` bytes on a character's boundary.
 #[must_use]
 pub fn cut(text: &str, limit: usize) -> &str {
-    let end = (0..=limit.min(text.len()))
-        .rev()
-        .find(|&i| text.is_char_boundary(i))
-        .unwrap_or(0);
-    text.get(..end).unwrap_or_default()
+    &text[..text.floor_char_boundary(limit)]
 }
 
 /// The time without its fraction: the API server keeps whole seconds, and a status that differs

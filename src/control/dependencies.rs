@@ -43,6 +43,14 @@ impl Context {
         )
     }
 
+    /// A call was refused for its credential: the connection looks at it again.
+    pub(super) fn suspect(&self, namespace: &str, connection: &str) {
+        let key = ConnectionKey::new(namespace, connection);
+        self.shared.tenants.suspect(&key);
+        let connection = ObjectRef::new(connection).within(namespace);
+        self.shared.connections.poke(connection);
+    }
+
     /// The dataset that an export of this namespace names, with its connection.
     pub(super) fn dataset(&self, namespace: &str, name: &str) -> Need<(DatasetId, ConnectionRef)> {
         let object = ObjectRef::new(name).within(namespace);

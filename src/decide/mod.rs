@@ -5,6 +5,7 @@
 //! with new facts, so that tests can walk every path that production can.
 
 pub mod connection;
+pub mod creation;
 pub mod dataset;
 pub mod export;
 pub mod request;

@@ -7,20 +7,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
 
-use super::{
-    Context, PassError, Shared,
-    events::Tone,
-    jittered,
-    tenants::{ConnectionKey, Tenant},
-};
+use super::{Context, PassError, Shared, events::Tone, jittered, tenants::Tenant};
 use crate::{
     api::{
         ConditionType, DatasetSubmission, OWNER_TAG, ProfileDataset, ProfileDatasetStatus, Reason,
         SubmissionEvidence, SubmissionOutcome,
     },
     decide::{
-        Cause, Life, Need,
+        Life, Need,
         connection::Failure,
+        creation::{Posted, posted},
         dataset::{Facts, Lookup, Plan, Record, Situation, Wanted, decide},
         request::{self, Owner},
     },
@@ -92,7 +88,7 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
                     .closed_by(context.shared.shutdown.clone());
                 let result = tenant.platform.create_dataset(&body, &fence).await;
                 let (status, wait) =
-                    posted(&object, context, submission, result, tenant.platform.now()).await;
+                    came_to(&object, context, submission, result, tenant.platform.now()).await;
                 object = context.write_status(&object, status).await?;
                 if let Some(wait) = wait {
                     return Ok(Action::requeue(wait));
@@ -208,7 +204,7 @@ fn record(status: &ProfileDatasetStatus) -> Record {
 }
 
 /// What a request to create came to, as status; and when to try again if it was not taken.
-async fn posted(
+async fn came_to(
     dataset: &ProfileDataset,
     context: &Context,
     submission: DatasetSubmission,
@@ -218,20 +214,17 @@ async fn posted(
     let shared = &context.shared;
     let uid = dataset.uid().unwrap_or_default();
     let mut status = dataset.status.clone().unwrap_or_default();
-    let mut settle = |outcome, evidence| {
-        status.submission = Some(DatasetSubmission {
-            outcome,
-            evidence,
+    let settled = |outcome, evidence| {
+        Some(DatasetSubmission {
+            outcome: Some(outcome),
+            evidence: Some(evidence),
             ..submission.clone()
-        });
+        })
     };
-    let error = match result {
-        Ok(id) => {
+    let (cause, abnormal, wait) = match posted(result.map_err(|error| Failure::from(&error))) {
+        Posted::Taken(id) => {
             shared.retries.forget(&uid);
-            settle(
-                Some(SubmissionOutcome::Posted),
-                Some(SubmissionEvidence::Reply),
-            );
+            status.submission = settled(SubmissionOutcome::Posted, SubmissionEvidence::Reply);
             status.dataset_id = Some(id.to_string());
             let note = format!("created dataset {id}");
             let (tone, reason) = (Tone::Normal, Reason::Available);
@@ -241,51 +234,22 @@ async fn posted(
                 .await;
             return (status, None);
         }
-        Err(error) => error,
-    };
-    let not_taken = |reason: Reason| {
-        let wait = shared.retries.not_taken(&uid, error.retry_after(), now);
-        (
-            Cause::new(reason, error.to_string()),
-            ConditionType::Reconciling,
-            Some(wait),
-        )
-    };
-    let (cause, abnormal, wait) = match error.consequence() {
-        Consequence::NotSent
-        | Consequence::CredentialRejected(_)
-        | Consequence::Misconfigured { setting: _ } => {
-            settle(
-                Some(SubmissionOutcome::NotSent),
-                Some(SubmissionEvidence::Unsent),
-            );
-            not_taken(Reason::NotSent)
+        Posted::NotTaken {
+            cause,
+            outcome,
+            evidence,
+            retry_after,
+        } => {
+            status.submission = settled(outcome, evidence);
+            let wait = shared.retries.not_taken(&uid, retry_after, now);
+            (cause, ConditionType::Reconciling, Some(wait))
         }
-        Consequence::Refused(_) => {
-            settle(
-                Some(SubmissionOutcome::Refused),
-                Some(SubmissionEvidence::Gateway),
-            );
-            not_taken(Reason::Refused)
+        Posted::Rejected(cause) => {
+            status.submission = settled(SubmissionOutcome::Rejected, SubmissionEvidence::Reply);
+            (cause, ConditionType::Stalled, None)
         }
-        Consequence::Rejected | Consequence::NotFound => {
-            settle(
-                Some(SubmissionOutcome::Rejected),
-                Some(SubmissionEvidence::Reply),
-            );
-            (
-                Cause::new(Reason::Rejected, error.to_string()),
-                ConditionType::Stalled,
-                None,
-            )
-        }
-        Consequence::Retry
-        | Consequence::Throttled { retry_after: _ }
-        | Consequence::Unauthenticated
-        | Consequence::Forbidden
-        | Consequence::Redirected
-        | Consequence::InDoubt => {
-            let cause = Cause::new(Reason::SubmissionInDoubt, error.to_string());
+        Posted::InDoubt(cause) => {
+            status.submission = Some(submission);
             (cause, ConditionType::Reconciling, None)
         }
     };
@@ -327,13 +291,7 @@ async fn settle(
         )
     {
         let namespace = dataset.namespace().unwrap_or_default();
-        let name = &dataset.spec.connection_ref.name;
-        shared
-            .tenants
-            .suspect(&ConnectionKey::new(&namespace, name));
-        shared
-            .connections
-            .poke(kube::runtime::reflector::ObjectRef::new(name).within(&namespace));
+        context.suspect(&namespace, &dataset.spec.connection_ref.name);
     }
     Ok(match situation {
         Situation::Available(_) | Situation::Unsuitable(_, _) => {

@@ -20,11 +20,7 @@ use serde_json::json;
 use tracing::warn;
 
 use self::observe::{Memory, Seen, observe};
-use super::{
-    Context, PassError,
-    events::Tone,
-    tenants::{ConnectionKey, Tenant},
-};
+use super::{Context, PassError, events::Tone, tenants::Tenant};
 use crate::{
     api::{Cancellation, EXPORT_FINALIZER, ExportJob, Reason, Submission, whole_second},
     decide::{
@@ -398,13 +394,7 @@ fn suspect(export: &ExportJob, context: &Context, error: &PlatformError) {
         .as_ref()
         .and_then(|status| status.connection.as_ref());
     if let (true, Some(connection), Some(namespace)) = (refused, connection, export.namespace()) {
-        let shared = &context.shared;
-        shared
-            .tenants
-            .suspect(&ConnectionKey::new(&namespace, &connection.name));
-        shared
-            .connections
-            .poke(ObjectRef::new(&connection.name).within(&namespace));
+        context.suspect(&namespace, &connection.name);
     }
 }
 

@@ -20,7 +20,8 @@ use crate::{
     },
     decide::{
         connection::Failure,
-        export::{Ending, Posted, Situation, posted},
+        creation::{Posted, posted},
+        export::{Ending, Situation},
     },
     platform::{Fence, JobId},
 };

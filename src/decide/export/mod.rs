@@ -5,16 +5,14 @@ mod end;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use self::end::{cancel, follow, leave, leave_in_doubt};
-use super::{Cause, Finalizer, Life, Need, Windows, connection::Failure, intent_times, request};
+use super::{Cause, Finalizer, Life, Need, Windows, intent_times, request};
 use crate::{
-    api::{Cancellation, Reason, Submission, SubmissionEvidence, SubmissionOutcome, Target},
-    platform::{Batch, BatchId, Consequence, DatasetId, Job, JobId, Refusal},
+    api::{Cancellation, Reason, Submission, SubmissionOutcome, Target},
+    platform::{Batch, BatchId, DatasetId, Job, JobId},
 };
 
 /// What is known of an `ExportJob`.
@@ -206,28 +204,6 @@ pub enum Ending {
     Rejected(Cause),
 }
 
-/// What became of a request that was sent, or was to be.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Posted {
-    /// The platform took it.
-    Taken(Box<Job>),
-    /// It was provably not taken: it may be tried again, after the time the cause calls for.
-    NotTaken {
-        /// Why.
-        cause: Cause,
-        /// What is recorded.
-        outcome: SubmissionOutcome,
-        /// What that rests on.
-        evidence: SubmissionEvidence,
-        /// How long the platform asks to wait, if it does.
-        retry_after: Option<Duration>,
-    },
-    /// The platform rejected it.
-    Rejected(Cause),
-    /// It may or may not have been taken.
-    InDoubt(Cause),
-}
-
 /// Whether the data of a succeeded export can be read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DataAvailability {
@@ -345,52 +321,6 @@ fn plan(situation: Situation, effect: Effect) -> Plan {
 
 fn rest(situation: Situation) -> Plan {
     plan(situation, Effect::Rest)
-}
-
-/// What became of a request, from what the platform's client made of it.
-///
-/// Only what proves that the platform did not take the request lets it be sent again.
-#[must_use]
-pub fn posted(result: Result<Job, Failure>) -> Posted {
-    let Failure {
-        consequence,
-        message,
-    } = match result {
-        Ok(job) => return Posted::Taken(Box::new(job)),
-        Err(failure) => failure,
-    };
-    let not_taken = |reason, outcome, evidence, retry_after| Posted::NotTaken {
-        cause: Cause::new(reason, message.clone()),
-        outcome,
-        evidence,
-        retry_after,
-    };
-    let refused = |reason, retry_after| {
-        let (outcome, evidence) = (SubmissionOutcome::Refused, SubmissionEvidence::Gateway);
-        not_taken(reason, outcome, evidence, retry_after)
-    };
-    match consequence {
-        Consequence::NotSent
-        | Consequence::CredentialRejected(_)
-        | Consequence::Misconfigured { setting: _ } => {
-            let (outcome, evidence) = (SubmissionOutcome::NotSent, SubmissionEvidence::Unsent);
-            not_taken(Reason::NotSent, outcome, evidence, None)
-        }
-        Consequence::Refused(Refusal::Unauthenticated) => refused(Reason::Refused, None),
-        Consequence::Refused(Refusal::Forbidden) => refused(Reason::AccessDenied, None),
-        Consequence::Refused(Refusal::Throttled { retry_after }) => {
-            refused(Reason::PlatformThrottled, retry_after)
-        }
-        Consequence::Rejected | Consequence::NotFound => {
-            Posted::Rejected(Cause::new(Reason::Rejected, message))
-        }
-        Consequence::Retry
-        | Consequence::Throttled { retry_after: _ }
-        | Consequence::Unauthenticated
-        | Consequence::Forbidden
-        | Consequence::Redirected
-        | Consequence::InDoubt => Posted::InDoubt(Cause::new(Reason::SubmissionInDoubt, message)),
-    }
 }
 
 /// What the status has on record of a submission: its own word on the outcome, the job's id and

@@ -4,8 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::*;
-use crate::{api::CancelledBy, platform::JobBatch};
+use super::{
+    super::creation::{Posted, posted},
+    *,
+};
+use crate::{
+    api::CancelledBy,
+    decide::connection::Failure,
+    platform::{Consequence, JobBatch, Refusal},
+};
 
 const NONCE: &str = "this-pass";
 
@@ -467,7 +474,7 @@ fn an_ended_export_is_let_go_of_and_left_alone() {
 #[test]
 fn only_what_proves_that_a_request_was_not_taken_lets_it_be_sent_again() {
     let came_to = |consequence| {
-        posted(Err(Failure {
+        posted::<Job>(Err(Failure {
             consequence,
             message: "x".into(),
         }))
