@@ -147,6 +147,7 @@ async fn operate(run: Run) -> Result<(), RunError> {
             cluster,
             recorder,
             metrics,
+            submissions: Arc::default(),
             settings,
             intervals,
             shutdown: shutdown.clone(),

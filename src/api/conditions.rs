@@ -22,6 +22,8 @@ pub enum ConditionType {
     Failed,
     /// Whether the Catalog shows the exported batches as readable.
     DataAvailable,
+    /// The export is not submitted because its spec says so.
+    Suspended,
 }
 
 /// Why a condition holds: condition reason, event reason and metric label at once.
@@ -75,8 +77,16 @@ pub enum Reason {
     // A submission.
     /// The intent is on record and the request is under way.
     Submitting,
-    /// The request may or may not have been taken; it is not sent again.
+    /// The request may or may not have been taken; the platform's list is read until that is clear.
     SubmissionInDoubt,
+    /// The platform's list does not tell which job is the submission's, if one is: a person must.
+    SubmissionAmbiguous,
+    /// Another export into the same dataset is being submitted.
+    WaitingForSubmission,
+    /// The object was restored from a backup without its status, and may have been submitted.
+    RestoredWithoutStatus,
+    /// Not submitted while its spec says `suspend`.
+    Suspended,
     /// The request did not leave the operator; it is tried again.
     NotSent,
     /// The gateway refused the request; it is tried again.
@@ -92,6 +102,8 @@ pub enum Reason {
     JobNotFound,
     /// The job succeeded and its batch is not readable yet.
     WaitingForBatch,
+    /// The attempt failed; the next one waits for its time.
+    RetryScheduled,
     /// The export succeeded.
     Succeeded,
     /// The export succeeded, and the platform reports errors with it.
@@ -106,6 +118,12 @@ pub enum Reason {
     Cancelled,
     /// The job did not end in time after it was cancelled; the object was let go.
     CancelTimedOut,
+    /// The export took longer than its spec allows, and was cancelled.
+    DeadlineExceeded,
+    /// The platform made more than one job of one request; the surplus is cancelled.
+    SurplusJob,
+    /// A job carries a request id of this object that nothing here explains.
+    IdentityInUse,
     /// The object was deleted while its submission was in doubt.
     DeletedInDoubt,
     // Whether the data can be read.

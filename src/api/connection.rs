@@ -153,6 +153,10 @@ pub struct PlatformConnectionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub token_expires_at: Option<Timestamp>,
+    /// Whether the platform shows the request id of a submission on its job: true, false, or
+    /// absent while that is not known. Learned from jobs whose id a reply named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub echoes_request_id: Option<bool>,
 }
 
 /// The sandbox, as the platform describes it.

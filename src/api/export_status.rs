@@ -70,6 +70,9 @@ pub struct ExportJobStatus {
     /// What the platform reports as errors, also of an export that succeeded; at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ExportError>,
+    /// The attempts before the current one; at most 10, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
     /// The cancellation, recorded before the request is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancellation: Option<Cancellation>,
@@ -104,6 +107,52 @@ pub struct Submission {
     /// What the outcome rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<SubmissionEvidence>,
+    /// The jobs of which a person must say whether one is this submission's; at most 10. While
+    /// they are here only the request id or a person's word ends the doubt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
+    /// The person's word that ended the doubt, as the annotation had it: `<try>=<job id or none>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+    /// Further jobs that the platform made of the same request; they are cancelled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub surplus_job_ids: Vec<String>,
+}
+
+/// A job of the platform that may be a submission's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Candidate {
+    /// The job's id.
+    pub job_id: String,
+    /// Its status in the platform's words.
+    pub status: String,
+    /// When the platform made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub creation_time: Option<Timestamp>,
+}
+
+/// An attempt that failed and was followed by another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// Which attempt, from 1.
+    pub attempt: i64,
+    /// Its job in the platform.
+    pub job_id: String,
+    /// The job's last status in the platform's words.
+    pub outcome: String,
+    /// When the platform took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub start_time: Option<Timestamp>,
+    /// When it ended.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub completion_time: Timestamp,
+    /// What the platform said of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// Where a request goes. Later calls for the same submission go there too, whatever the
@@ -137,6 +186,8 @@ pub enum SubmissionOutcome {
     Refused,
     /// The platform rejected the request itself.
     Rejected,
+    /// The platform did not take it: what shows it after `settleAfter` is not there.
+    NotTaken,
 }
 
 /// What the outcome of a submission rests on.
@@ -150,6 +201,15 @@ pub enum SubmissionEvidence {
     Gateway,
     /// The identity tags of the dataset.
     Tag,
+    /// The platform shows our request id on the job.
+    RequestId,
+    /// The platform's list of jobs, read whole after `settleAfter`, shows no such job.
+    List,
+    /// The only job into the dataset, within the submission's time, that nobody else claims. It is
+    /// never cancelled without a person's word.
+    Window,
+    /// A person's word.
+    Person,
 }
 
 /// The platform's own measurements of an export.
@@ -225,4 +285,8 @@ pub struct Cancellation {
 pub enum CancelledBy {
     /// The object's deletion.
     Deletion,
+    /// The object's own word.
+    Spec,
+    /// The time that the export may take.
+    Deadline,
 }

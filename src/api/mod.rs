@@ -31,8 +31,8 @@ pub use export::{
     SegmentStatus,
 };
 pub use export_status::{
-    BatchStatus, Cancellation, CancelledBy, ExportError, ExportJobStatus, PlatformTimings,
-    Submission, SubmissionEvidence, SubmissionOutcome, Target,
+    Attempt, BatchStatus, Cancellation, CancelledBy, Candidate, ExportError, ExportJobStatus,
+    PlatformTimings, Submission, SubmissionEvidence, SubmissionOutcome, Target,
 };
 pub use markdown::to_markdown;
 pub use reference::{ConnectionKind, ConnectionRef, ConnectionStatusRef, SecretRef};
@@ -46,6 +46,10 @@ pub const GROUP: &str = "aep-export.dev";
 pub const VERSION: &str = "v1alpha1";
 /// The finalizer that holds an `ExportJob` while something of it may run in the platform.
 pub const EXPORT_FINALIZER: &str = "aep-export.dev/export";
+/// The annotation with which a person ends a doubt: `<status.submission.try>=<job id or none>`.
+pub const RESOLVE_ANNOTATION: &str = "aep-export.dev/resolve-submission";
+/// The label that Velero puts on what it restores, without its status.
+pub const RESTORED_LABEL: &str = "velero.io/restore-name";
 /// The tag that names the object a dataset belongs to: `cluster/namespace/name`.
 pub const OWNER_TAG: &str = "aep-export.dev/owner";
 /// The tag that carries the UID of the object that created a dataset.

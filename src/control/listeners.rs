@@ -18,6 +18,7 @@ impl Relations {
             client: _,
             stores,
             listed: _,
+            scope: _,
             shared,
         } = &*self.0;
         for dataset in stores.datasets.state() {
@@ -118,10 +119,29 @@ impl Listener<ProfileDataset> for Relations {
 }
 
 impl Listener<ExportJob> for Relations {
-    fn present(&self, _: &ExportJob) {}
+    fn present(&self, object: &ExportJob) {
+        self.0.shared.submissions.claims.present(object);
+    }
 
     fn relisted(&self) {
-        let _ = self.0.listed.exports.set(());
+        let context = &self.0;
+        let claims = &context.shared.submissions.claims;
+        let window = context.shared.settings.limits.windows.whole();
+        let there = context.stores.exports.state();
+        claims.relisted(context.scope.as_deref(), &there, window);
+        claims.complete_from(
+            jiff::Timestamp::now()
+                .saturating_add(window)
+                .unwrap_or(jiff::Timestamp::MAX),
+        );
+        let _ = context.listed.exports.set(());
+        // Whatever happened meanwhile: what is not submitted yet looks before it is.
+        for export in there
+            .iter()
+            .filter(|export| !super::dependencies::is_ended(export))
+        {
+            context.shared.exports.poke(ObjectRef::from_obj(&**export));
+        }
     }
 
     fn mended(&self, object: ObjectRef<ExportJob>) {
@@ -131,8 +151,10 @@ impl Listener<ExportJob> for Relations {
     fn gone(&self, object: &ExportJob) {
         let uid = object.uid().unwrap_or_default();
         let context = &self.0;
+        let window = context.shared.settings.limits.windows.whole();
         context.shared.board.forget(&uid);
         context.shared.retries.forget(&uid);
+        context.shared.submissions.claims.gone(&uid, window);
         context
             .shared
             .tenants

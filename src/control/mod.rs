@@ -4,6 +4,7 @@
 //! `act` carries out the plan's one next effect, and `report` writes the status if more than time
 //! has changed. What is written comes back as the next facts, until there is nothing left to do.
 
+pub mod claims;
 pub mod connection;
 pub mod dataset;
 mod dependencies;
@@ -17,7 +18,12 @@ pub mod secrets;
 pub mod streams;
 pub mod tenants;
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -33,13 +39,16 @@ use tokio::{sync::SetOnce, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
-use self::{events::Events, pokes::Pokes, retry::Retries, secrets::Secrets, tenants::Tenants};
+use self::{
+    claims::Claims, events::Events, pokes::Pokes, retry::Retries, secrets::Secrets,
+    tenants::Tenants,
+};
 use crate::{
-    api::{ExportJob, PlatformConnection, ProfileDataset},
-    decide::export::Limits,
+    api::{ExportJob, PlatformConnection, ProfileDataset, Target},
+    decide::{Cause, export::Limits},
     metrics::Metrics,
     platform::Timeouts,
-    polling::Board,
+    polling::{Board, Echoes, Lists},
 };
 
 /// The field manager of every status write.
@@ -55,7 +64,9 @@ pub struct Context {
     pub stores: Stores,
     /// Which watches have brought everything once.
     pub listed: Listed,
-    /// What outlives a watch and is shared by all namespaces.
+    /// The namespace that is watched; none: all.
+    pub scope: Option<String>,
+    /// What outlives a watch.
     pub shared: Arc<Shared>,
 }
 
@@ -83,12 +94,27 @@ pub struct Listed {
     pub exports: SetOnce<()>,
 }
 
-/// What all namespaces share.
+/// What is known of submissions, by all scopes of the process: datasets know no namespaces.
+#[derive(Default)]
+pub struct Submissions {
+    /// Which jobs and datasets exports claim.
+    pub claims: Claims,
+    /// Whether tenants show request ids.
+    pub echoes: Arc<Echoes>,
+    /// Readings of lists of jobs.
+    pub lists: Arc<Lists>,
+    /// Tenants to which nothing more is submitted, each with its reason.
+    distrusted: Mutex<HashMap<Target, Cause>>,
+}
+
+/// What the passes of one scope share.
 pub struct Shared {
     /// The UID of the cluster's `kube-system` namespace.
     pub cluster: String,
+    /// What is known of submissions.
+    pub submissions: Arc<Submissions>,
     /// The clients of the platform.
-    pub tenants: Tenants,
+    pub tenants: Arc<Tenants>,
     /// The jobs that are followed.
     pub board: Arc<Board>,
     /// The Secrets that are watched.
@@ -249,7 +275,36 @@ async fn guard<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Action {
     }
 }
 
+impl Submissions {
+    /// Nothing more is submitted to this tenant in the life of this process.
+    pub fn distrust(&self, tenant: &Target, cause: Cause) {
+        let mut distrusted = self.distrusted();
+        distrusted.entry(tenant.clone()).or_insert(cause);
+    }
+
+    /// Why nothing is submitted to this tenant, if that is so.
+    #[must_use]
+    pub fn distrusted_for(&self, tenant: &Target) -> Option<Cause> {
+        self.distrusted().get(tenant).cloned()
+    }
+
+    fn distrusted(&self) -> MutexGuard<'_, HashMap<Target, Cause>> {
+        self.distrusted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Context {
+    /// All exports that this process may see.
+    fn everywhere(&self) -> Api<ExportJob> {
+        let client = self.client.clone();
+        match &self.scope {
+            Some(namespace) => Api::namespaced(client, namespace),
+            None => Api::all(client),
+        }
+    }
+
     /// The objects of a kind in this one's namespace.
     fn api<K: Kind>(&self, object: &K) -> Result<Api<K>, PassError> {
         let namespace = object

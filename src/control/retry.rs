@@ -9,10 +9,21 @@ use std::{
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 
+use crate::{
+    api::Reason,
+    decide::{
+        Cause,
+        export::{Answer, Pause},
+    },
+};
+
 /// The first wait: long enough for a watch to catch up with a write, short enough for a person.
 const FIRST: Duration = Duration::from_millis(500);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_mins(5);
+/// How soon at the latest a request is sent again that the gateway refused for want of a right:
+/// who grants it in Adobe's console changes nothing here that could be noticed.
+const FORBIDDEN_AGAIN: Duration = Duration::from_hours(1);
 
 /// The waits of objects that failed, by UID: exponential, with jitter, until one succeeds.
 #[derive(Default)]
@@ -20,41 +31,113 @@ pub struct Retries {
     by_uid: Mutex<HashMap<String, Retry>>,
 }
 
+#[derive(Default)]
 struct Retry {
-    waits: ExponentialBackoff,
-    not_before: Option<Timestamp>,
+    waits: Option<ExponentialBackoff>,
+    pause: Option<Pause>,
+    /// The pause ends as well when the connection is another one than this.
+    stamp: Option<String>,
+    look_after: Option<Timestamp>,
+    /// The person's word that a reading was made for.
+    answered: Option<Answer>,
 }
 
 impl Retries {
     /// How long to wait after one more failure, and at least `floor`.
     pub fn failed(&self, uid: &str, floor: Option<Duration>) -> Duration {
         let mut retries = self.retries();
-        let retry = retries.entry(uid.to_owned()).or_insert_with(|| Retry {
-            waits: ExponentialBuilder::new()
+        let retry = retries.entry(uid.to_owned()).or_default();
+        let waits = retry.waits.get_or_insert_with(|| {
+            ExponentialBuilder::new()
                 .with_min_delay(FIRST)
                 .with_max_delay(LONGEST)
                 .with_jitter()
                 .without_max_times()
-                .build(),
-            not_before: None,
+                .build()
         });
-        let wait = retry.waits.next().unwrap_or(LONGEST);
+        let wait = waits.next().unwrap_or(LONGEST);
         floor.map_or(wait, |floor| wait.max(floor))
     }
 
     /// As [`failed`](Self::failed) for a request that was not taken; until then
-    /// [`not_before`](Self::not_before) holds the next one back, whatever wakes the object.
-    pub fn not_taken(&self, uid: &str, floor: Option<Duration>, now: Timestamp) -> Duration {
+    /// [`pause`](Self::pause) holds the next one back, whatever wakes the object.
+    pub fn not_taken(
+        &self,
+        uid: &str,
+        floor: Option<Duration>,
+        now: Timestamp,
+        cause: Cause,
+    ) -> Duration {
         let wait = self.failed(uid, floor);
+        self.hold(uid, wait, now, cause, None);
+        wait
+    }
+
+    /// The credential lacks a right: nothing is sent until the connection is another one than
+    /// `stamp`, or for an hour.
+    pub fn forbidden(&self, uid: &str, now: Timestamp, cause: Cause, stamp: String) -> Duration {
+        self.hold(uid, FORBIDDEN_AGAIN, now, cause, Some(stamp));
+        FORBIDDEN_AGAIN
+    }
+
+    fn hold(&self, uid: &str, wait: Duration, now: Timestamp, cause: Cause, stamp: Option<String>) {
+        let mut retries = self.retries();
+        let retry = retries.entry(uid.to_owned()).or_default();
+        let until = now.checked_add(wait).unwrap_or(Timestamp::MAX);
+        retry.pause = Some(Pause { until, cause });
+        retry.stamp = stamp;
+    }
+
+    /// Before when no request of the object may be sent again by a connection of this stamp.
+    pub fn pause(&self, uid: &str, stamp: Option<&str>) -> Option<Pause> {
+        let retries = self.retries();
+        let Retry {
+            pause,
+            stamp: refused,
+            ..
+        } = retries.get(uid)?;
+        let other = match (refused, stamp) {
+            (Some(refused), Some(stamp)) => refused != stamp,
+            (Some(_) | None, None) | (None, Some(_)) => false,
+        };
+        pause.clone().filter(|_| !other)
+    }
+
+    /// Before when no creation of the object may be sent again.
+    pub fn not_before(&self, uid: &str) -> Option<Timestamp> {
+        self.pause(uid, None).map(|pause| pause.until)
+    }
+
+    /// The platform's list told nothing: it is read again after a wait, and at `by` at the
+    /// latest. Gives the wait.
+    pub fn look_again(
+        &self,
+        uid: &str,
+        now: Timestamp,
+        by: Option<Timestamp>,
+        answer: Option<Answer>,
+    ) -> Duration {
+        let wait = self.failed(uid, None);
+        let left = by.and_then(|by| Duration::try_from(by.duration_since(now)).ok());
+        let wait = left.map_or(wait, |left| wait.min(left));
         if let Some(retry) = self.retries().get_mut(uid) {
-            retry.not_before = now.checked_add(wait).ok();
+            retry.look_after = now.checked_add(wait).ok();
+            retry.answered = answer;
         }
         wait
     }
 
-    /// Before when no request of the object may be sent again.
-    pub fn not_before(&self, uid: &str) -> Option<Timestamp> {
-        self.retries().get(uid).and_then(|retry| retry.not_before)
+    /// Before when the list is not read again for the object.
+    pub fn look_after(&self, uid: &str) -> Option<Timestamp> {
+        self.retries().get(uid).and_then(|retry| retry.look_after)
+    }
+
+    /// Whether a reading was made for this word of a person.
+    pub fn was_answered(&self, uid: &str, answer: Option<&Answer>) -> bool {
+        let retries = self.retries();
+        retries
+            .get(uid)
+            .is_some_and(|retry| retry.answered.as_ref() == answer)
     }
 
     /// The object succeeded, or is gone, or what it failed for has changed.
@@ -65,6 +148,12 @@ impl Retries {
     fn retries(&self) -> MutexGuard<'_, HashMap<String, Retry>> {
         self.by_uid.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The cause of a pause whose reason says all.
+#[must_use]
+pub fn cause(reason: Reason) -> Cause {
+    Cause::new(reason, "")
 }
 
 #[cfg(test)]
@@ -88,8 +177,34 @@ mod tests {
     fn a_wait_is_never_shorter_than_the_platform_asks() {
         let retries = Retries::default();
         let asked = Duration::from_mins(2);
-        assert!(retries.not_taken("a", Some(asked), Timestamp::UNIX_EPOCH) >= asked);
+        let now = Timestamp::UNIX_EPOCH;
+        assert!(retries.not_taken("a", Some(asked), now, cause(Reason::NotSent)) >= asked);
         assert!(retries.not_before("a") >= Timestamp::from_second(120).ok());
         assert_eq!(retries.not_before("b"), None);
+    }
+
+    #[test]
+    fn a_refused_right_holds_until_the_connection_changes() {
+        let retries = Retries::default();
+        let now = Timestamp::UNIX_EPOCH;
+        retries.forbidden("a", now, cause(Reason::AccessDenied), "before".into());
+        assert!(retries.pause("a", Some("before")).is_some());
+        assert!(retries.pause("a", None).is_some());
+        assert_eq!(retries.pause("a", Some("after")), None);
+    }
+
+    #[test]
+    fn a_list_is_read_again_by_the_time_at_which_none_counts() {
+        let retries = Retries::default();
+        let now = Timestamp::UNIX_EPOCH;
+        for _ in 0..20 {
+            retries.failed("a", None);
+        }
+        let by = Timestamp::from_second(3).ok();
+        assert_eq!(
+            retries.look_again("a", now, by, None),
+            Duration::from_secs(3)
+        );
+        assert_eq!(retries.look_after("a"), by);
     }
 }

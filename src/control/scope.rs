@@ -11,14 +11,14 @@ use kube::{
     runtime::{
         Controller, controller,
         events::Recorder,
-        reflector::{store, store::Writer},
+        reflector::{ObjectRef, store, store::Writer},
     },
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    Context, Kind, Listed, Settings, Shared, Stores,
+    Context, Kind, Listed, Settings, Shared, Stores, Submissions,
     events::Events,
     guard,
     listeners::Relations,
@@ -26,12 +26,12 @@ use super::{
     retry::Retries,
     secrets::Secrets,
     streams::{self, Listener},
-    tenants::Tenants,
+    tenants::{ConnectionKey, Tenants},
 };
 use crate::{
     api::{ExportJob, PlatformConnection, ProfileDataset},
     metrics::Metrics,
-    polling::{Board, Intervals},
+    polling::{Board, Intervals, Links},
 };
 
 /// Passes at a time over exports: each waits most of its time for one reply.
@@ -50,6 +50,8 @@ pub struct Process {
     pub recorder: Recorder,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// What is known of submissions.
+    pub submissions: Arc<Submissions>,
     /// What flags set.
     pub settings: Settings,
     /// The bounds of polling.
@@ -87,6 +89,7 @@ impl Scope {
             cluster,
             recorder,
             metrics,
+            submissions,
             settings,
             intervals,
             shutdown,
@@ -96,11 +99,13 @@ impl Scope {
         let (exports, export_writer) = store();
         let poked_exports = Pokes::new();
         let poked_connections = Pokes::new();
-        let wake = Arc::clone(&poked_exports);
-        let board = Board::new(intervals, Box::new(move |export| wake.poke(export)));
+        let tenants = Arc::new(Tenants::default());
+        let links = links(&submissions, &tenants, &poked_exports, &poked_connections);
+        let board = Board::new(intervals, links);
         let shared = Shared {
             cluster,
-            tenants: Tenants::default(),
+            submissions,
+            tenants,
             board: Arc::new(board),
             secrets: Secrets::new(client.clone(), Arc::clone(&poked_connections)),
             retries: Retries::default(),
@@ -121,6 +126,7 @@ impl Scope {
             client,
             stores,
             listed: Listed::default(),
+            scope: namespace.clone(),
             shared: Arc::new(shared),
         });
         let writers = Writers {
@@ -213,6 +219,30 @@ impl Readiness {
     #[must_use]
     pub fn followed(&self) -> usize {
         self.context.shared.board.followed()
+    }
+}
+
+/// What the board shares with the passes.
+fn links(
+    submissions: &Arc<Submissions>,
+    tenants: &Arc<Tenants>,
+    exports: &Arc<Pokes<ExportJob>>,
+    connections: &Arc<Pokes<PlatformConnection>>,
+) -> Links {
+    let wake = Arc::clone(exports);
+    let (waiting, tenants) = (Arc::clone(submissions), Arc::clone(tenants));
+    let connections = Arc::clone(connections);
+    Links {
+        echoes: Arc::clone(&submissions.echoes),
+        lists: Arc::clone(&submissions.lists),
+        wake: Box::new(move |export| wake.poke(export)),
+        learned: Box::new(move |tenant| {
+            waiting.claims.wake_all(tenant);
+            for key in tenants.of(tenant) {
+                let ConnectionKey { namespace, name } = key;
+                connections.poke(ObjectRef::new(&name).within(&namespace));
+            }
+        }),
     }
 }
 

@@ -84,9 +84,13 @@ where
             }
         })
         .touched_objects()
-        // Its own status writes are no news to a controller.
+        // Its own status writes are no news to a controller; a person's annotation is, and the
+        // label of a backup tool that a person takes off.
         .predicate_filter(
-            predicates::generation.combine(predicates::finalizers),
+            predicates::generation
+                .combine(predicates::finalizers)
+                .combine(predicates::annotations)
+                .combine(predicates::labels),
             PredicateConfig::default(),
         )
 }

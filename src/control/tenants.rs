@@ -116,6 +116,14 @@ impl Tenants {
         })
     }
 
+    /// The connections that go to this tenant.
+    #[must_use]
+    pub fn of(&self, tenant: &Target) -> Vec<ConnectionKey> {
+        let tenants = self.tenants();
+        let theirs = tenants.iter().filter(|(_, known)| known.target == *tenant);
+        theirs.map(|(key, _)| key.clone()).collect()
+    }
+
     /// Keeps a client under its connection. Whether what others may do with it changed.
     pub fn set(&self, key: ConnectionKey, tenant: Tenant) -> Changed {
         let mut tenants = self.tenants();

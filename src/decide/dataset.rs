@@ -25,6 +25,8 @@ pub struct Facts {
     pub connection: Need<Target>,
     /// What was looked up in this pass.
     pub lookup: Lookup,
+    /// What the Catalog said of the request of the try on record, in this pass.
+    pub rejected: Option<Cause>,
     /// The nonce that this pass wrote into the intent, if it did.
     pub held: Option<String>,
     /// A nonce to use for a new intent.
@@ -56,8 +58,8 @@ pub enum Record {
     Open(DatasetSubmission),
     /// A submission that the platform rejected.
     Rejected(DatasetSubmission),
-    /// The dataset.
-    Known(DatasetId),
+    /// The dataset, and where it was made, if this object made it.
+    Known(DatasetId, Option<Target>),
 }
 
 /// What was looked up in this pass.
@@ -89,12 +91,14 @@ pub enum Plan {
     Intend(DatasetSubmission),
     /// Send the request of the intent on record.
     Post(DatasetSubmission, Value),
-    /// Record that this dataset is ours.
-    Adopt(Dataset),
+    /// Record that this dataset is ours; others that carry the same tag are named.
+    Adopt(Dataset, Vec<DatasetId>),
     /// Record that the submission was not taken.
-    NotTaken(DatasetSubmission),
+    Settle(DatasetSubmission),
+    /// Record that the Catalog rejected the submission.
+    Reject(DatasetSubmission, Cause),
     /// Nothing: say so.
-    Settle(Situation),
+    Rest(Situation),
 }
 
 /// How a dataset stands.
@@ -124,24 +128,32 @@ pub fn decide(facts: &Facts) -> Plan {
         record,
         connection,
         lookup,
+        rejected: _,
         held: _,
         nonce: _,
         not_before: _,
         windows: _,
     } = facts;
     if *life == Life::Deleting {
-        return Plan::Settle(Situation::Leaving);
+        return Plan::Rest(Situation::Leaving);
     }
     let target = match connection {
-        Need::Waiting(cause) => return Plan::Settle(Situation::Waiting(cause.clone())),
-        Need::Wrong(cause) => return Plan::Settle(Situation::Wrong(cause.clone())),
+        Need::Waiting(cause) => return Plan::Rest(Situation::Waiting(cause.clone())),
+        Need::Wrong(cause) => return Plan::Rest(Situation::Wrong(cause.clone())),
         Need::Met(target) => target,
     };
+    if let Some(made) = made_at(wanted, record)
+        && made != target
+    {
+        return Plan::Rest(Situation::Waiting(elsewhere(made)));
+    }
     if let Lookup::Failed(failure) = lookup {
-        return Plan::Settle(lookup_failed(failure));
+        return Plan::Rest(lookup_failed(failure));
     }
     match (wanted, record) {
-        (Wanted::Read(id), _) | (Wanted::Owned { body: _ }, Record::Known(id)) => read(facts, id),
+        (Wanted::Read(id), _) | (Wanted::Owned { body: _ }, Record::Known(id, _)) => {
+            read(facts, id)
+        }
         (Wanted::Owned { body: _ }, Record::Fresh) => create(facts, target),
         (Wanted::Owned { body }, Record::Open(submission)) => {
             if facts.held.as_deref() == Some(submission.r#try.as_str()) {
@@ -151,7 +163,7 @@ pub fn decide(facts: &Facts) -> Plan {
             }
         }
         (Wanted::Owned { body: _ }, Record::Rejected(_)) => {
-            Plan::Settle(Situation::Wrong(Cause::new(
+            Plan::Rest(Situation::Wrong(Cause::new(
                 Reason::Rejected,
                 "the Catalog rejected the dataset; its answer is in this object's events. Create \
                  another ProfileDataset with what it asks for",
@@ -160,10 +172,39 @@ pub fn decide(facts: &Facts) -> Plan {
     }
 }
 
+/// Where the submission on record went: a connection of the same name that goes elsewhere by now
+/// can tell nothing of it.
+fn made_at<'a>(wanted: &Wanted, record: &'a Record) -> Option<&'a Target> {
+    match (wanted, record) {
+        (Wanted::Read(_), _) => None,
+        (Wanted::Owned { body: _ }, Record::Open(submission) | Record::Rejected(submission)) => {
+            Some(&submission.target)
+        }
+        (Wanted::Owned { body: _ }, Record::Known(_, made)) => made.as_ref(),
+        (Wanted::Owned { body: _ }, Record::Fresh) => None,
+    }
+}
+
+fn elsewhere(made: &Target) -> Cause {
+    let Target {
+        platform,
+        organization_id,
+        sandbox,
+        dataset_id: _,
+    } = made;
+    Cause::new(
+        Reason::ConnectionNotFound,
+        format!(
+            "the connection goes elsewhere by now; the dataset is in sandbox {sandbox} of \
+             {organization_id} at {platform}"
+        ),
+    )
+}
+
 fn read(facts: &Facts, id: &DatasetId) -> Plan {
     match &facts.lookup {
-        Lookup::ById(Some(dataset)) => Plan::Settle(judge(dataset)),
-        Lookup::ById(None) => Plan::Settle(Situation::Wrong(Cause::new(
+        Lookup::ById(Some(dataset)) => Plan::Rest(judge(dataset)),
+        Lookup::ById(None) => Plan::Rest(Situation::Wrong(Cause::new(
             Reason::DatasetMissing,
             format!("the Catalog has no dataset {id} in this organisation and sandbox"),
         ))),
@@ -197,17 +238,14 @@ fn create(facts: &Facts, target: &Target) -> Plan {
     // The look-up comes first, so that a dataset that this object (or one of its name before it)
     // made is taken up and not made again.
     match &facts.lookup {
-        Lookup::ByTag { began: _, hits } => match oldest(hits) {
-            Some(dataset) => Plan::Adopt(dataset),
-            None => intend(facts, target),
-        },
+        Lookup::ByTag { began: _, hits } => adopt(hits).unwrap_or_else(|| intend(facts, target)),
         Lookup::NotYet | Lookup::ById(_) | Lookup::Failed(_) => Plan::FindByTag,
     }
 }
 
 fn intend(facts: &Facts, target: &Target) -> Plan {
     if facts.not_before.is_some_and(|time| time > facts.now) {
-        return Plan::Settle(Situation::Waiting(Cause::new(
+        return Plan::Rest(Situation::Waiting(Cause::new(
             Reason::PlatformUnavailable,
             "the last request to create the dataset was not taken; it is sent again shortly",
         )));
@@ -228,24 +266,35 @@ fn intend(facts: &Facts, target: &Target) -> Plan {
 /// show what it took.
 fn settle(facts: &Facts, submission: &DatasetSubmission) -> Plan {
     match &facts.lookup {
-        Lookup::ByTag { began, hits } => match oldest(hits) {
-            Some(dataset) => Plan::Adopt(dataset),
-            None if *began > submission.settle_after => Plan::NotTaken(DatasetSubmission {
-                outcome: Some(SubmissionOutcome::NotSent),
-                evidence: Some(SubmissionEvidence::Tag),
+        Lookup::ByTag { began, hits } => adopt(hits).unwrap_or_else(|| {
+            let settled = |outcome, evidence| DatasetSubmission {
+                outcome: Some(outcome),
+                evidence: Some(evidence),
                 ..submission.clone()
-            }),
-            None => Plan::Settle(Situation::InDoubt(submission.settle_after)),
-        },
+            };
+            if let Some(cause) = &facts.rejected {
+                let rejected = settled(SubmissionOutcome::Rejected, SubmissionEvidence::Reply);
+                Plan::Reject(rejected, cause.clone())
+            } else if *began > submission.settle_after {
+                Plan::Settle(settled(
+                    SubmissionOutcome::NotTaken,
+                    SubmissionEvidence::Tag,
+                ))
+            } else {
+                Plan::Rest(Situation::InDoubt(submission.settle_after))
+            }
+        }),
         Lookup::NotYet | Lookup::ById(_) | Lookup::Failed(_) => Plan::FindByTag,
     }
 }
 
 /// Of several with our tag the oldest, so that every look-up takes the same one.
-fn oldest(hits: &[Dataset]) -> Option<Dataset> {
-    hits.iter()
-        .min_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)))
-        .cloned()
+fn adopt(hits: &[Dataset]) -> Option<Plan> {
+    let mut hits: Vec<&Dataset> = hits.iter().collect();
+    hits.sort_by_key(|hit| (hit.created, &hit.id));
+    let (oldest, others) = hits.split_first()?;
+    let others = others.iter().map(|other| other.id.clone()).collect();
+    Some(Plan::Adopt((*oldest).clone(), others))
 }
 
 fn lookup_failed(failure: &Failure) -> Situation {
@@ -330,6 +379,7 @@ mod tests {
             record,
             connection: Need::Met(target()),
             lookup,
+            rejected: None,
             held: None,
             nonce: "fresh".into(),
             not_before: None,
@@ -364,10 +414,11 @@ mod tests {
     #[test]
     fn of_several_with_our_tag_the_oldest_is_taken_up() {
         let hits = vec![dataset("b", 2, UNION_SCHEMA), dataset("a", 1, UNION_SCHEMA)];
-        let Plan::Adopt(taken) = decide(&facts(Record::Fresh, by_tag(3, hits))) else {
+        let Plan::Adopt(taken, others) = decide(&facts(Record::Fresh, by_tag(3, hits))) else {
             panic!()
         };
         assert_eq!(taken.id, DatasetId::new("a"));
+        assert_eq!(others, [DatasetId::new("b")]);
     }
 
     #[test]
@@ -385,13 +436,13 @@ mod tests {
     fn a_doubt_ends_by_the_tag_or_by_a_look_that_began_after_its_window() {
         let open = |lookup| decide(&facts(Record::Open(submission()), lookup));
         let found = by_tag(2, vec![dataset("a", 1, UNION_SCHEMA)]);
-        assert!(matches!(open(found), Plan::Adopt(_)));
+        assert!(matches!(open(found), Plan::Adopt(_, _)));
         let early = open(by_tag(140, Vec::new()));
-        assert_eq!(early, Plan::Settle(Situation::InDoubt(at(140))));
-        let Plan::NotTaken(settled) = open(by_tag(141, Vec::new())) else {
+        assert_eq!(early, Plan::Rest(Situation::InDoubt(at(140))));
+        let Plan::Settle(settled) = open(by_tag(141, Vec::new())) else {
             panic!()
         };
-        assert_eq!(settled.outcome, Some(SubmissionOutcome::NotSent));
+        assert_eq!(settled.outcome, Some(SubmissionOutcome::NotTaken));
     }
 
     #[test]
@@ -400,7 +451,7 @@ mod tests {
             wanted: Wanted::Read(DatasetId::new("a")),
             ..facts(Record::Fresh, Lookup::ById(None))
         };
-        let Plan::Settle(Situation::Wrong(cause)) = decide(&read) else {
+        let Plan::Rest(Situation::Wrong(cause)) = decide(&read) else {
             panic!()
         };
         assert_eq!(cause.reason, Reason::DatasetMissing);
@@ -408,13 +459,13 @@ mod tests {
 
     #[test]
     fn a_dataset_on_another_schema_is_not_suitable() {
-        let known = Record::Known(DatasetId::new("a"));
+        let known = Record::Known(DatasetId::new("a"), None);
         let other = Lookup::ById(Some(dataset("a", 1, "https://ns.adobe.com/other")));
         let plan = decide(&facts(known.clone(), other));
-        assert!(matches!(plan, Plan::Settle(Situation::Unsuitable(_, _))));
+        assert!(matches!(plan, Plan::Rest(Situation::Unsuitable(_, _))));
         let union = Lookup::ById(Some(dataset("a", 1, UNION_SCHEMA)));
         let plan = decide(&facts(known, union));
-        assert!(matches!(plan, Plan::Settle(Situation::Available(_))));
+        assert!(matches!(plan, Plan::Rest(Situation::Available(_))));
     }
 
     #[test]
@@ -425,16 +476,43 @@ mod tests {
                 held: Some("this-pass".into()),
                 ..facts(record, Lookup::NotYet)
             };
-            assert_eq!(decide(&deleted), Plan::Settle(Situation::Leaving));
+            assert_eq!(decide(&deleted), Plan::Rest(Situation::Leaving));
         }
     }
 
     #[test]
     fn a_rejected_creation_is_not_sent_again() {
         let rejected = facts(Record::Rejected(submission()), Lookup::NotYet);
-        assert!(matches!(
-            decide(&rejected),
-            Plan::Settle(Situation::Wrong(_))
-        ));
+        assert!(matches!(decide(&rejected), Plan::Rest(Situation::Wrong(_))));
+    }
+
+    #[test]
+    fn a_rejected_creation_is_looked_for_once_before_it_counts_as_rejected() {
+        let cause = Cause::new(Reason::Rejected, "no");
+        let rejected = |lookup| Facts {
+            rejected: Some(cause.clone()),
+            ..facts(Record::Open(submission()), lookup)
+        };
+        assert_eq!(decide(&rejected(Lookup::NotYet)), Plan::FindByTag);
+        let plan = decide(&rejected(by_tag(1, Vec::new())));
+        assert!(matches!(plan, Plan::Reject(_, _)));
+        let there = by_tag(1, vec![dataset("a", 1, UNION_SCHEMA)]);
+        assert!(matches!(decide(&rejected(there)), Plan::Adopt(_, _)));
+    }
+
+    #[test]
+    fn a_connection_that_goes_elsewhere_by_now_settles_nothing_and_judges_nothing() {
+        let moved = Target {
+            sandbox: "dev".into(),
+            ..target()
+        };
+        let known = Record::Known(DatasetId::new("a"), Some(target()));
+        for record in [Record::Open(submission()), known] {
+            let facts = Facts {
+                connection: Need::Met(moved.clone()),
+                ..facts(record, by_tag(141, Vec::new()))
+            };
+            assert!(matches!(decide(&facts), Plan::Rest(Situation::Waiting(_))));
+        }
     }
 }

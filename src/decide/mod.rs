@@ -85,6 +85,19 @@ impl<T> Need<T> {
     }
 }
 
+impl Windows {
+    /// From an intent to the time at which what it sent has to show.
+    #[must_use]
+    pub fn whole(&self) -> SignedDuration {
+        let Self {
+            send,
+            delivery,
+            visibility,
+        } = *self;
+        send.saturating_add(delivery).saturating_add(visibility)
+    }
+}
+
 /// The three times of an intent that is recorded at `now`: intent, send before, settle after.
 ///
 /// The first is rounded down to a whole second and the last up, as a status keeps whole seconds.

@@ -93,10 +93,14 @@ impl Platform {
         let reply = self.call(Call::get(LIST, url)).await?;
         let (jobs, unreadable, next) = reply.decode("a list of export jobs", page)?;
         let next = next.map(|next| self.cursor(&next, after)).transpose()?;
+        let earlier = next
+            .as_ref()
+            .and_then(|next| earlier(next, &jobs, unreadable));
         Ok(JobPage {
+            overlaps: earlier.is_some(),
+            next: earlier.or(next),
             jobs,
             unreadable,
-            next,
         })
     }
 
@@ -152,6 +156,48 @@ impl Platform {
         }
         Ok(url)
     }
+}
+
+/// The cursor one record before `next`, so that the next page begins with the last record of this
+/// one and shows whether anything has moved in between. Nothing if the cursor is of no form that
+/// is known, which are the documents' own (`<creation time>_<id>` of the last record) and a count.
+fn earlier(next: &Cursor, jobs: &[Job], unreadable: usize) -> Option<Cursor> {
+    let [.., before, last] = jobs else {
+        return None;
+    };
+    if unreadable > 0 {
+        return None;
+    }
+    let (path, query) = next.0.split_once('?')?;
+    let mut overlapping = false;
+    let pairs = url::form_urlencoded::parse(query.as_bytes()).map(|(name, value)| {
+        if name != "offset" {
+            return (name, value);
+        }
+        let stamp = |job: &Job| {
+            Some(format!(
+                "{}_{}",
+                job.creation_time?.as_millisecond(),
+                job.id
+            ))
+        };
+        let value = match (value.parse::<u64>(), stamp(last), stamp(before)) {
+            (Ok(count), _, _) if count > 1 => {
+                overlapping = true;
+                (count - 1).to_string().into()
+            }
+            (Err(_), Some(last), Some(before)) if last == *value => {
+                overlapping = true;
+                before.into()
+            }
+            (Ok(_) | Err(_), _, _) => value,
+        };
+        (name, value)
+    });
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(pairs)
+        .finish();
+    overlapping.then(|| Cursor(format!("{path}?{query}")))
 }
 
 /// The jobs, the number of records that are none, and `link.next`.

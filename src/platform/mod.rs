@@ -129,6 +129,8 @@ pub struct JobPage {
     pub unreadable: usize,
     /// The next page, or `None` at the end.
     pub next: Option<Cursor>,
+    /// Whether the next page shows the last record of this one again.
+    pub overlaps: bool,
 }
 
 /// A dataset of the Catalog.
@@ -228,6 +230,27 @@ impl JobState {
 }
 
 impl Job {
+    /// A job of which nothing but id and status is known.
+    #[must_use]
+    pub fn bare(id: JobId, status: impl Into<String>) -> Self {
+        Self {
+            id,
+            status: status.into(),
+            request_id: None,
+            dataset_id: None,
+            creation_time: None,
+            update_time: None,
+            total_milliseconds: None,
+            profile_export_milliseconds: None,
+            dataset_write_milliseconds: None,
+            exported_profiles: None,
+            exported_profiles_by_namespace: BTreeMap::new(),
+            batches: Vec::new(),
+            errors: Vec::new(),
+            echoed: BTreeMap::new(),
+        }
+    }
+
     /// What the status says.
     #[must_use]
     pub fn state(&self) -> JobState {

@@ -1,37 +1,35 @@
 //! The board: what the platform last said of every job that is followed.
+//!
+//! Once for each job, when a second job of its request would have to show, the board reads the
+//! list instead: a gateway that repeated a request is found out by it.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures::{
-    StreamExt,
-    stream::{self, FuturesUnordered},
-};
+use futures::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::{
+    ask::{ask, is_final, kind, waits_for_batches},
+    echo::{Echoes, Learned, Place},
+    list::{ListReading, Lists},
+};
 use crate::{
-    api::{ExportJob, Reason},
-    decide::{
-        Cause,
-        export::{Batches, Sighting},
-    },
-    platform::{
-        Batch, BatchId, BatchState, Consequence, Job, JobId, JobState, Platform, PlatformError,
-    },
+    api::{ExportJob, Target},
+    decide::export::{Echo, Sighting},
+    platform::{Job, JobId, Platform},
 };
 
 /// How many jobs are asked for at once: enough that one slow reply delays nobody much, few enough
 /// that a restart with hundreds of jobs is no flood.
 const CONCURRENT_POLLS: usize = 8;
-/// How many batches of one job are asked for at once.
-const CONCURRENT_BATCHES: usize = 4;
 /// How many failed polls in a row make trouble worth a status write.
 const TROUBLE_AFTER: u32 = 3;
 /// A job's next poll comes after this part of its age: the older a job, the less a moment more
@@ -49,12 +47,32 @@ pub struct Follow {
     pub job: JobId,
     /// Whom to ask.
     pub platform: Platform,
+    /// The tenant that has it.
+    pub tenant: Target,
+    /// The request id of the request that made it.
+    pub request_id: String,
     /// When the job began, by the platform's clock.
     pub began: Timestamp,
+    /// When a second job of the same request would have to show, by the platform's clock.
+    pub settled: Timestamp,
 }
 
 /// Wakes an object.
 pub type Wake = Box<dyn Fn(ObjectRef<ExportJob>) + Send + Sync>;
+/// Told that it was learned whether a tenant shows request ids.
+pub type OnLearned = Box<dyn Fn(&Target) + Send + Sync>;
+
+/// What a board shares with others.
+pub struct Links {
+    /// What is known of request ids.
+    pub echoes: Arc<Echoes>,
+    /// The readings of lists.
+    pub lists: Arc<Lists>,
+    /// Wakes an object.
+    pub wake: Wake,
+    /// Told that something was learned of a tenant.
+    pub learned: OnLearned,
+}
 
 /// The bounds of the time between two polls of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +94,7 @@ pub struct Board {
     entries: Mutex<HashMap<String, Entry>>,
     changed: Notify,
     intervals: Intervals,
-    wake: Wake,
+    links: Links,
 }
 
 struct Entry {
@@ -84,6 +102,27 @@ struct Entry {
     sighting: Sighting,
     due: Due,
     failures: u32,
+    search: Search,
+    /// Other jobs of the same request.
+    doubles: Vec<Job>,
+    life: Life,
+}
+
+/// Whether other jobs of the same request were looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Search {
+    At(Instant),
+    /// A reading is under way.
+    Asked,
+    Done,
+}
+
+/// Whether an object still wants to know of its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Followed,
+    /// It ended; only other jobs of its request are looked for.
+    Ended,
 }
 
 /// When a job is asked for next.
@@ -99,12 +138,12 @@ enum Due {
 impl Board {
     /// An empty board.
     #[must_use]
-    pub fn new(intervals: Intervals, wake: Wake) -> Self {
+    pub fn new(intervals: Intervals, links: Links) -> Self {
         Self {
             entries: Mutex::default(),
             changed: Notify::new(),
             intervals,
-            wake,
+            links,
         }
     }
 
@@ -117,6 +156,8 @@ impl Board {
             Some(_) | None => {
                 let uid = follow.uid.clone();
                 let (sighting, due) = (Sighting::Unseen, Due::At(Instant::now()));
+                let left = follow.settled.duration_since(follow.platform.now());
+                let search = Instant::now() + Duration::try_from(left).unwrap_or_default();
                 entries.insert(
                     uid,
                     Entry {
@@ -124,6 +165,9 @@ impl Board {
                         sighting,
                         due,
                         failures: 0,
+                        search: Search::At(search),
+                        doubles: Vec::new(),
+                        life: Life::Followed,
                     },
                 );
                 drop(entries);
@@ -140,10 +184,29 @@ impl Board {
             .map_or(Sighting::Unseen, |entry| entry.sighting.clone())
     }
 
+    /// Other jobs of the request that made the job of the object with this UID.
+    #[must_use]
+    pub fn doubles(&self, uid: &str) -> Vec<Job> {
+        self.entries()
+            .get(uid)
+            .map_or_else(Vec::new, |entry| entry.doubles.clone())
+    }
+
+    /// What was made of the other jobs of a request is known to whoever had to know.
+    pub fn clear_doubles(&self, uid: &str) {
+        if let Some(entry) = self.entries().get_mut(uid) {
+            entry.doubles.clear();
+        }
+    }
+
     /// How many jobs are followed.
     #[must_use]
     pub fn followed(&self) -> usize {
-        self.entries().len()
+        let entries = self.entries();
+        let followed = entries
+            .values()
+            .filter(|entry| entry.life == Life::Followed);
+        followed.count()
     }
 
     /// Asks for a job at the next opportunity, whatever its interval.
@@ -156,16 +219,76 @@ impl Board {
         self.changed.notify_one();
     }
 
+    /// The object with this UID has ended; other jobs of its request are still looked for.
+    pub fn ended(&self, uid: &str) {
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(uid) else {
+            return;
+        };
+        entry.due = Due::Never;
+        entry.life = Life::Ended;
+        if entry.is_over() {
+            drop(entries);
+            self.forget(uid);
+        }
+    }
+
     /// Forgets the job of the object with this UID.
     pub fn forget(&self, uid: &str) {
-        self.entries().remove(uid);
+        let entry = self.entries().remove(uid);
+        if let Some(Entry { follow, .. }) = entry {
+            self.links
+                .echoes
+                .forget(&follow.tenant, follow.job.as_str());
+        }
+    }
+
+    /// Takes in a reading of a tenant's list: whether it shows request ids, and other jobs of the
+    /// requests that made the jobs of this board.
+    pub fn take_reading(&self, tenant: &Target, reading: &ListReading) {
+        let learned = self.links.echoes.learn(tenant, Place::List, &reading.jobs);
+        if learned == Learned::Something {
+            (self.links.learned)(tenant);
+        }
+        let mut by_request: HashMap<&str, Vec<&Job>> = HashMap::new();
+        for job in &reading.jobs {
+            if let Some(id) = &job.request_id {
+                by_request.entry(id).or_default().push(job);
+            }
+        }
+        let mut over = Vec::new();
+        for (uid, entry) in self.entries().iter_mut() {
+            if entry.follow.tenant != *tenant {
+                continue;
+            }
+            let same = by_request.get(entry.follow.request_id.as_str());
+            let doubles: Vec<Job> = same
+                .into_iter()
+                .flatten()
+                .filter(|job| job.id != entry.follow.job)
+                .map(|job| (*job).clone())
+                .collect();
+            if reading.began >= entry.follow.settled {
+                entry.search = Search::Done;
+            }
+            if !doubles.is_empty() {
+                (self.links.wake)(entry.follow.object.clone());
+            }
+            entry.doubles = doubles;
+            if entry.is_over() {
+                over.push(uid.clone());
+            }
+        }
+        for uid in &over {
+            self.forget(uid);
+        }
     }
 
     /// Asks for a job at once, beside its schedule, and follows it from then on.
     pub async fn look(&self, follow: Follow) -> Sighting {
-        let sighting = ask(&follow.platform, &follow.job, &Sighting::Unseen).await;
         let uid = follow.uid.clone();
-        self.follow(follow);
+        self.follow(follow.clone());
+        let sighting = self.ask(&follow, &Sighting::Unseen).await;
         self.take(&uid, sighting.clone(), Tell::Nobody);
         sighting
     }
@@ -178,13 +301,11 @@ impl Board {
     async fn turn(&self) {
         let mut asking = FuturesUnordered::new();
         loop {
+            let now = Instant::now();
             while asking.len() < CONCURRENT_POLLS
-                && let Some((follow, before)) = self.next_to_ask(Instant::now())
+                && let Some(work) = self.next_work(now)
             {
-                asking.push(async move {
-                    let sighting = ask(&follow.platform, &follow.job, &before).await;
-                    self.take(&follow.uid, sighting, Tell::Object);
-                });
+                asking.push(self.work(work));
             }
             let full = asking.len() >= CONCURRENT_POLLS;
             let due = self.next_due().filter(|_| !full);
@@ -194,6 +315,74 @@ impl Board {
                 () = self.changed.notified() => {}
             }
         }
+    }
+
+    fn next_work(&self, now: Instant) -> Option<Work> {
+        self.next_to_search(now)
+            .map(|follow| Work::Search(Box::new(follow)))
+            .or_else(|| {
+                self.next_to_ask(now)
+                    .map(|(follow, before)| Work::Poll(Box::new(follow), before))
+            })
+    }
+
+    async fn work(&self, work: Work) {
+        match work {
+            Work::Poll(follow, before) => {
+                let sighting = self.ask(&follow, &before).await;
+                self.take(&follow.uid, sighting, Tell::Object);
+            }
+            Work::Search(follow) => self.search(&follow).await,
+        }
+    }
+
+    /// Looks for other jobs of the requests of a tenant.
+    async fn search(&self, follow: &Follow) {
+        let Follow {
+            platform,
+            tenant,
+            began,
+            ..
+        } = follow;
+        match self.links.lists.read(platform, tenant, *began).await {
+            Ok(reading) => self.take_reading(tenant, &reading),
+            Err(error) => debug!(%error, "the list of jobs was not read"),
+        }
+        // A reading that failed, or began by a clock that was a little behind, is made again.
+        if let Some(entry) = self.entries().get_mut(&follow.uid)
+            && entry.search == Search::Asked
+        {
+            entry.search = Search::At(Instant::now() + self.intervals.min);
+        }
+    }
+
+    /// The next job whose other jobs are due to be looked for; of those of one tenant, one.
+    fn next_to_search(&self, now: Instant) -> Option<Follow> {
+        let mut entries = self.entries();
+        let due: Vec<String> = entries
+            .iter()
+            .filter(|(_, entry)| matches!(entry.search, Search::At(at) if at <= now))
+            .map(|(uid, _)| uid.clone())
+            .collect();
+        let mut next = None;
+        for uid in due {
+            let Some(entry) = entries.get_mut(&uid) else {
+                continue;
+            };
+            match self.links.echoes.of(&entry.follow.tenant) {
+                Echo::Yes => {
+                    entry.search = Search::Asked;
+                    next = Some(entry.follow.clone());
+                }
+                // Nothing tells them apart.
+                Echo::No | Echo::Unknown => entry.search = Search::Done,
+            }
+            if next.is_some() {
+                break;
+            }
+        }
+        entries.retain(|_, entry| !entry.is_over());
+        next
     }
 
     fn next_to_ask(&self, now: Instant) -> Option<(Follow, Sighting)> {
@@ -206,13 +395,31 @@ impl Board {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        self.entries()
-            .values()
-            .filter_map(|entry| match entry.due {
-                Due::At(at) => Some(at),
-                Due::Asked | Due::Never => None,
-            })
-            .min()
+        let entries = self.entries();
+        let polls = entries.values().filter_map(|entry| match entry.due {
+            Due::At(at) => Some(at),
+            Due::Asked | Due::Never => None,
+        });
+        let searches = entries.values().filter_map(|entry| match entry.search {
+            Search::At(at) => Some(at),
+            Search::Asked | Search::Done => None,
+        });
+        polls.chain(searches).min()
+    }
+
+    /// Asks for a job, and learns from it.
+    async fn ask(&self, follow: &Follow, before: &Sighting) -> Sighting {
+        let sighting = ask(&follow.platform, &follow.job, before).await;
+        if let Sighting::Job { job, batches: _ } = &sighting {
+            let learned = self
+                .links
+                .echoes
+                .learn(&follow.tenant, Place::Get, [&**job]);
+            if learned == Learned::Something {
+                (self.links.learned)(&follow.tenant);
+            }
+        }
+        sighting
     }
 
     /// Takes an answer in, sets the next poll, and wakes the object if the answer is of another
@@ -238,7 +445,7 @@ impl Board {
             }
             answer => answer,
         };
-        entry.due = if is_final(&answer) {
+        entry.due = if is_final(&answer) || entry.life == Life::Ended {
             Due::Never
         } else {
             Due::At(Instant::now() + interval)
@@ -250,7 +457,7 @@ impl Board {
         debug!(job = %entry.follow.job, object = %entry.follow.object, ?interval, news, "polled");
         entry.sighting = answer;
         if news && tell == Tell::Object {
-            (self.wake)(entry.follow.object.clone());
+            (self.links.wake)(entry.follow.object.clone());
         }
     }
 
@@ -260,70 +467,27 @@ impl Board {
     }
 }
 
+/// One call, or one reading.
+enum Work {
+    Poll(Box<Follow>, Sighting),
+    Search(Box<Follow>),
+}
+
+impl Entry {
+    /// Whether nobody wants to know anything more.
+    fn is_over(&self) -> bool {
+        match (self.life, self.search) {
+            (Life::Followed, _) | (Life::Ended, Search::At(_) | Search::Asked) => false,
+            (Life::Ended, Search::Done) => self.doubles.is_empty(),
+        }
+    }
+}
+
 /// Whether an answer wakes its object.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tell {
     Object,
     Nobody,
-}
-
-/// What a reconciler tells apart; the rest is read when it comes by.
-#[derive(PartialEq, Eq)]
-enum Kind {
-    Unseen,
-    Missing,
-    Trouble(Reason),
-    Job(JobState, String),
-}
-
-fn kind(sighting: &Sighting) -> Kind {
-    match sighting {
-        Sighting::Unseen => Kind::Unseen,
-        Sighting::Missing => Kind::Missing,
-        Sighting::Trouble(cause) => Kind::Trouble(cause.reason),
-        Sighting::Job { job, batches: _ } => {
-            let state = job.state();
-            let word = match state {
-                JobState::Unknown => job.status.clone(),
-                JobState::Running
-                | JobState::Succeeded
-                | JobState::Failed
-                | JobState::Cancelled => String::new(),
-            };
-            Kind::Job(state, word)
-        }
-    }
-}
-
-fn waits_for_batches(sighting: &Sighting) -> bool {
-    match sighting {
-        Sighting::Unseen | Sighting::Missing | Sighting::Trouble(_) => false,
-        Sighting::Job { job, batches: _ } => {
-            job.state() == JobState::Succeeded && !is_final(sighting)
-        }
-    }
-}
-
-/// Whether there is nothing more to ask for.
-fn is_final(sighting: &Sighting) -> bool {
-    match sighting {
-        Sighting::Unseen | Sighting::Missing | Sighting::Trouble(_) => false,
-        Sighting::Job { job, batches } => match (job.state(), batches) {
-            (JobState::Failed | JobState::Cancelled, _) => true,
-            (JobState::Running | JobState::Unknown, _) => false,
-            (JobState::Succeeded, Batches::NotAsked) => job.batches.is_empty(),
-            (JobState::Succeeded, Batches::Refused(_)) => false,
-            (JobState::Succeeded, Batches::Seen(seen)) => all_settled(seen),
-        },
-    }
-}
-
-fn all_settled(seen: &[(BatchId, Option<Batch>)]) -> bool {
-    seen.iter().all(|(_, batch)| {
-        batch
-            .as_ref()
-            .is_some_and(|batch| BatchState::of(&batch.status) != BatchState::Pending)
-    })
 }
 
 fn age(follow: &Follow) -> Duration {
@@ -336,65 +500,6 @@ fn age(follow: &Follow) -> Duration {
 fn interval(Intervals { min, max }: Intervals, age: Duration) -> Duration {
     let interval = (age / PART_OF_AGE).clamp(min, max.max(min));
     interval.mul_f64(1.0 + rand::random::<f64>() / 10.0)
-}
-
-/// Asks for a job, and for its batches if it has succeeded.
-async fn ask(platform: &Platform, id: &JobId, before: &Sighting) -> Sighting {
-    let job = match before {
-        // It succeeded: only its batches are still open.
-        Sighting::Job { job, batches: _ } if job.state() == JobState::Succeeded => job.clone(),
-        Sighting::Unseen | Sighting::Missing | Sighting::Trouble(_) | Sighting::Job { .. } => {
-            match platform.export_job(id).await {
-                Ok(Some(job)) => Box::new(job),
-                Ok(None) => return Sighting::Missing,
-                Err(error) => return Sighting::Trouble(trouble(&error)),
-            }
-        }
-    };
-    let batches = match job.state() {
-        JobState::Succeeded => batches(platform, &job).await,
-        JobState::Running | JobState::Failed | JobState::Cancelled | JobState::Unknown => {
-            Batches::NotAsked
-        }
-    };
-    Sighting::Job { job, batches }
-}
-
-async fn batches(platform: &Platform, job: &Job) -> Batches {
-    let ids: Vec<BatchId> = job.batches.iter().map(|batch| batch.id.clone()).collect();
-    let answers: Vec<_> = stream::iter(ids)
-        .map(|id| async move {
-            let batch = platform.batch(&id).await?;
-            Ok::<_, PlatformError>((id, batch))
-        })
-        .buffered(CONCURRENT_BATCHES)
-        .collect()
-        .await;
-    match answers.into_iter().collect() {
-        Ok(seen) => Batches::Seen(seen),
-        Err(error) => Batches::Refused(trouble(&error)),
-    }
-}
-
-/// The reason for which the platform cannot be asked.
-#[must_use]
-pub(crate) fn trouble(error: &PlatformError) -> Cause {
-    let reason = match error.consequence() {
-        Consequence::Throttled { retry_after: _ } => Reason::PlatformThrottled,
-        Consequence::Unauthenticated | Consequence::CredentialRejected(_) => {
-            Reason::CredentialRejected
-        }
-        Consequence::Forbidden => Reason::AccessDenied,
-        Consequence::Retry
-        | Consequence::NotFound
-        | Consequence::Rejected
-        | Consequence::Redirected
-        | Consequence::NotSent
-        | Consequence::InDoubt
-        | Consequence::Refused(_)
-        | Consequence::Misconfigured { setting: _ } => Reason::PlatformUnavailable,
-    };
-    Cause::new(reason, error.to_string())
 }
 
 #[cfg(test)]
@@ -418,36 +523,5 @@ mod tests {
         assert!((60.0..66.0).contains(&next.as_secs_f64()), "{next:?}");
         let next = interval(BOUNDS, Duration::from_hours(10));
         assert!((300.0..330.0).contains(&next.as_secs_f64()), "{next:?}");
-    }
-
-    fn job_with(status: &str) -> Job {
-        Job {
-            id: JobId::new("1"),
-            status: status.into(),
-            request_id: None,
-            dataset_id: None,
-            creation_time: None,
-            update_time: None,
-            total_milliseconds: None,
-            profile_export_milliseconds: None,
-            dataset_write_milliseconds: None,
-            exported_profiles: None,
-            exported_profiles_by_namespace: std::collections::BTreeMap::new(),
-            batches: Vec::new(),
-            errors: Vec::new(),
-            echoed: std::collections::BTreeMap::new(),
-        }
-    }
-
-    #[test]
-    fn a_job_that_goes_on_is_no_news_and_an_end_is() {
-        let job = |status: &str| Sighting::Job {
-            job: Box::new(job_with(status)),
-            batches: Batches::NotAsked,
-        };
-        assert!(kind(&job("NEW")) == kind(&job("PROCESSING")));
-        assert!(kind(&job("PROCESSING")) != kind(&job("FAILED")));
-        assert!(kind(&job("FOO")) != kind(&job("BAR")));
-        assert!(is_final(&job("FAILED")) && !is_final(&job("FOO")));
     }
 }

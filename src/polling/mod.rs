@@ -1,6 +1,11 @@
 //! Following jobs in the platform: one task asks, and tells the reconcilers what changed.
 
+mod ask;
 mod board;
+mod echo;
+mod list;
 
-pub(crate) use board::trouble;
-pub use board::{Board, Follow, Intervals};
+pub(crate) use ask::trouble;
+pub use board::{Board, Follow, Intervals, Links};
+pub use echo::{Echoes, Learned, Place};
+pub use list::{ListReading, Lists};

@@ -24,6 +24,7 @@ use crate::{
     decide::{
         Cause, Need,
         connection::{Before, Check, Facts, Plan, Situation, decide},
+        export::Echo,
     },
     platform::{self, Credential, Platform},
 };
@@ -61,9 +62,16 @@ pub async fn pass(connection: &PlatformConnection, context: &Context) -> Result<
                     }
                     (_, Some(_) | None) => None,
                 };
+                let echo = seen.tenant.as_ref().map(|tenant| {
+                    let echoes = &shared.submissions.echoes;
+                    echoes.of(&tenant.target)
+                });
                 settle(connection, context, &key, seen, &situation);
                 let now = jiff::Timestamp::now();
-                let status = report(connection, &situation, expires, now);
+                let status = PlatformConnectionStatus {
+                    echoes_request_id: shown(echo, connection),
+                    ..report(connection, &situation, expires, now)
+                };
                 announce(connection, shared, &status).await;
                 context.write_status(connection, status).await?;
                 return Ok(again(&situation, connection, shared));
@@ -137,16 +145,21 @@ fn client(
         Need::Wrong(cause) => return Some(Need::Wrong(cause)),
     };
     let stamp = stamp(spec, &endpoints, &credential);
-    let known = shared.tenants.get(key);
-    if let Some(tenant) = known.filter(|tenant| tenant.stamp == stamp) {
-        return Some(Need::Met(tenant));
-    }
     let target = Target {
         platform: origin(&endpoints.platform),
         organization_id: spec.organization_id.clone(),
         sandbox: spec.sandbox.clone(),
         dataset_id: None,
     };
+    let remembered = connection.status.as_ref().and_then(|s| s.echoes_request_id);
+    shared.submissions.echoes.remember(&target, remembered);
+    if let Some(cause) = shared.submissions.distrusted_for(&target) {
+        return Some(Need::Wrong(cause));
+    }
+    let known = shared.tenants.get(key);
+    if let Some(tenant) = known.filter(|tenant| tenant.stamp == stamp) {
+        return Some(Need::Met(tenant));
+    }
     Some(match build(spec, endpoints, credential, shared) {
         Ok(platform) => Need::Met(Tenant {
             stamp,
@@ -300,6 +313,17 @@ fn report(
         conditions: merge(&before.conditions, desired, generation, now),
         sandbox,
         token_expires_at: expires.map(whole_second),
+        echoes_request_id: before.echoes_request_id,
+    }
+}
+
+/// Whether the platform shows request ids, as far as it is known; what is on record stands until
+/// something else is.
+fn shown(echo: Option<Echo>, connection: &PlatformConnection) -> Option<bool> {
+    match echo {
+        Some(Echo::Yes) => Some(true),
+        Some(Echo::No) => Some(false),
+        Some(Echo::Unknown) | None => connection.status.as_ref()?.echoes_request_id,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
         SubmissionEvidence, SubmissionOutcome,
     },
     decide::{
-        Life, Need,
+        Cause, Life, Need,
         connection::Failure,
         creation::{Posted, posted},
         dataset::{Facts, Lookup, Plan, Record, Situation, Wanted, decide},
@@ -33,6 +33,8 @@ const WRONG_AGAIN: Duration = Duration::from_mins(2);
 struct Memory {
     lookup: Option<Lookup>,
     held: Option<String>,
+    /// The Catalog rejected the request of the try on record.
+    rejected: Option<Cause>,
 }
 
 /// A pass over a dataset.
@@ -46,7 +48,7 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
     for _ in 0..STEPS {
         let (facts, tenant) = observe(&object, context, &memory)?;
         let (Need::Met(_), Some(tenant)) = (&facts.connection, tenant) else {
-            let Plan::Settle(situation) = decide(&facts) else {
+            let Plan::Rest(situation) = decide(&facts) else {
                 return Err(PassError::Incomplete("connection"));
             };
             return settle(&object, context, &facts, None, &situation).await;
@@ -87,18 +89,23 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
                 let fence = Fence::until(submission.send_before, clock)
                     .closed_by(context.shared.shutdown.clone());
                 let result = tenant.platform.create_dataset(&body, &fence).await;
-                let (status, wait) =
-                    came_to(&object, context, submission, result, tenant.platform.now()).await;
-                object = context.write_status(&object, status).await?;
-                if let Some(wait) = wait {
-                    return Ok(Action::requeue(wait));
+                let now = tenant.platform.now();
+                match came_to(&object, context, submission, result, now).await {
+                    CameTo::Recorded(status, wait) => {
+                        object = context.write_status(&object, *status).await?;
+                        if let Some(wait) = wait {
+                            return Ok(Action::requeue(wait));
+                        }
+                    }
+                    CameTo::Rejected(cause) => memory.rejected = Some(cause),
                 }
                 memory.lookup = None;
             }
-            Plan::Adopt(found) => {
+            Plan::Adopt(found, others) => {
                 let note = format!(
-                    "dataset {} carries this object's tag: it is taken up",
-                    found.id
+                    "dataset {} carries this object's tag: it is taken up{}",
+                    found.id,
+                    also(&others)
                 );
                 context
                     .shared
@@ -109,12 +116,26 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
                 object = context.write_status(&object, status).await?;
                 memory.lookup = Some(Lookup::ById(Some(found)));
             }
-            Plan::NotTaken(submission) => {
+            Plan::Settle(submission) => {
                 let mut status = object.status.clone().unwrap_or_default();
                 status.submission = Some(submission);
                 object = context.write_status(&object, status).await?;
             }
-            Plan::Settle(situation) => {
+            Plan::Reject(submission, cause) => {
+                let (tone, reason) = (Tone::Warning, cause.reason);
+                context
+                    .shared
+                    .events
+                    .publish(&object, tone, "Create", reason, &cause.message)
+                    .await;
+                let mut status = object.status.clone().unwrap_or_default();
+                status.submission = Some(submission);
+                let desired = report::not_ready(ConditionType::Stalled, &cause);
+                let status = report::with_conditions(&object, status, desired);
+                object = context.write_status(&object, status).await?;
+                memory.rejected = None;
+            }
+            Plan::Rest(situation) => {
                 return settle(&object, context, &facts, Some(&tenant), &situation).await;
             }
         }
@@ -181,6 +202,7 @@ fn observe(
         record: status.map_or(Record::Fresh, record),
         connection,
         lookup: memory.lookup.clone().unwrap_or(Lookup::NotYet),
+        rejected: memory.rejected.clone(),
         held: memory.held.clone(),
         nonce: super::nonce(),
         not_before: shared.retries.not_before(&uid),
@@ -191,10 +213,19 @@ fn observe(
 
 fn record(status: &ProfileDatasetStatus) -> Record {
     match (&status.dataset_id, &status.submission) {
-        (Some(id), _) => Record::Known(DatasetId::new(id)),
+        (Some(id), submission) => Record::Known(
+            DatasetId::new(id),
+            submission
+                .as_ref()
+                .map(|submission| submission.target.clone()),
+        ),
         (None, None) => Record::Fresh,
         (None, Some(submission)) => match submission.outcome {
-            Some(SubmissionOutcome::NotSent | SubmissionOutcome::Refused) => Record::Fresh,
+            Some(
+                SubmissionOutcome::NotSent
+                | SubmissionOutcome::Refused
+                | SubmissionOutcome::NotTaken,
+            ) => Record::Fresh,
             Some(SubmissionOutcome::Rejected) => Record::Rejected(submission.clone()),
             None | Some(SubmissionOutcome::Posted | SubmissionOutcome::Adopted) => {
                 Record::Open(submission.clone())
@@ -203,14 +234,22 @@ fn record(status: &ProfileDatasetStatus) -> Record {
     }
 }
 
-/// What a request to create came to, as status; and when to try again if it was not taken.
+/// What a request to create came to.
+enum CameTo {
+    /// As status; and when to try again if it was not taken.
+    Recorded(Box<ProfileDatasetStatus>, Option<Duration>),
+    /// The Catalog rejected it; nothing is recorded before a look at what is there.
+    Rejected(Cause),
+}
+
+/// What a request to create came to.
 async fn came_to(
     dataset: &ProfileDataset,
     context: &Context,
     submission: DatasetSubmission,
     result: Result<DatasetId, PlatformError>,
     now: Timestamp,
-) -> (ProfileDatasetStatus, Option<Duration>) {
+) -> CameTo {
     let shared = &context.shared;
     let uid = dataset.uid().unwrap_or_default();
     let mut status = dataset.status.clone().unwrap_or_default();
@@ -232,7 +271,7 @@ async fn came_to(
                 .events
                 .publish(dataset, tone, "Create", reason, &note)
                 .await;
-            return (status, None);
+            return CameTo::Recorded(Box::new(status), None);
         }
         Posted::NotTaken {
             cause,
@@ -241,13 +280,12 @@ async fn came_to(
             retry_after,
         } => {
             status.submission = settled(outcome, evidence);
-            let wait = shared.retries.not_taken(&uid, retry_after, now);
+            let wait = shared
+                .retries
+                .not_taken(&uid, retry_after, now, cause.clone());
             (cause, ConditionType::Reconciling, Some(wait))
         }
-        Posted::Rejected(cause) => {
-            status.submission = settled(SubmissionOutcome::Rejected, SubmissionEvidence::Reply);
-            (cause, ConditionType::Stalled, None)
-        }
+        Posted::Rejected(cause) => return CameTo::Rejected(cause),
         Posted::InDoubt(cause) => {
             status.submission = Some(submission);
             (cause, ConditionType::Reconciling, None)
@@ -264,7 +302,20 @@ async fn came_to(
         )
         .await;
     let desired = report::not_ready(abnormal, &cause);
-    (report::with_conditions(dataset, status, desired), wait)
+    let status = report::with_conditions(dataset, status, desired);
+    CameTo::Recorded(Box::new(status), wait)
+}
+
+/// The others of several datasets with one tag, in words.
+fn also(others: &[DatasetId]) -> String {
+    if others.is_empty() {
+        return String::new();
+    }
+    let named: Vec<&str> = others.iter().take(10).map(DatasetId::as_str).collect();
+    format!(
+        ", the oldest of several; the others are left as they are: {}",
+        named.join(", ")
+    )
 }
 
 /// Writes how the dataset stands, tells the exports that wait for it, and says when to look again.

@@ -6,6 +6,8 @@
 
 mod observe;
 mod report;
+mod settle;
+mod stop;
 mod submit;
 
 use std::time::Duration;
@@ -17,23 +19,24 @@ use kube::{
     runtime::{controller::Action, reflector::ObjectRef},
 };
 use serde_json::json;
-use tracing::warn;
 
 use self::observe::{Memory, Seen, observe};
-use super::{Context, PassError, events::Tone, tenants::Tenant};
+use self::stop::leave;
+use super::{Context, PassError, tenants::Tenant};
 use crate::{
-    api::{Cancellation, EXPORT_FINALIZER, ExportJob, Reason, Submission, whole_second},
+    api::{EXPORT_FINALIZER, ExportJob, Reason, Submission, Target},
     decide::{
-        Cause,
+        Cause, Need,
         dataset::{self, Situation as DatasetSituation},
-        export::{Effect, Plan, Sighting, Situation, decide},
+        export::{Effect, Facts, Plan, Situation, Surplus, decide},
     },
-    platform::{Consequence, DatasetId, Deletion, JobId, PlatformError, Refusal},
+    platform::{Consequence, DatasetId, JobId, PlatformError, Refusal},
     polling::{Follow, trouble},
 };
 
-/// The most steps of one pass: check the dataset, hold, intend, post, follow, with room to spare.
-const STEPS: usize = 10;
+/// The most steps of one pass: check the dataset, look, hold, intend, post, read the list, settle,
+/// intend and post again, follow, with room for surplus jobs.
+const STEPS: usize = 24;
 /// How soon something that nobody tells about is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// What a step leads to.
@@ -71,6 +74,7 @@ async fn act(
     memory: &mut Memory,
 ) -> Result<Next, PassError> {
     let shared = &context.shared;
+    let uid = &seen.facts.identity.uid;
     let Plan { situation, effect } = plan;
     match effect {
         Effect::Rest => rest(export, context, seen, situation).await,
@@ -80,16 +84,7 @@ async fn act(
             Ok(Next::Rest(action))
         }
         Effect::Hold => Ok(step(set_finalizer(export, context, Finalize::Add).await?)),
-        Effect::Release => {
-            let released = set_finalizer(export, context, Finalize::Remove).await?;
-            match situation {
-                Situation::Leaving(warning) => {
-                    leave(export, context, &seen.facts.identity.uid, warning).await;
-                    Ok(Next::Rest(Action::await_change()))
-                }
-                _ => Ok(step(released)),
-            }
-        }
+        Effect::Release => release(export, context, uid, situation).await,
         Effect::CheckDataset(id) => {
             memory.dataset = Some(match &seen.tenant {
                 Some(tenant) => look_at_dataset(tenant, &id).await,
@@ -101,20 +96,31 @@ async fn act(
             Ok(step(export.clone()))
         }
         Effect::Intend(submission) => {
-            // The token comes before the intent: nothing may queue between it and the request.
-            if let Some(tenant) = &seen.tenant
-                && let Err(error) = tenant.platform.authenticate().await
-            {
-                suspect(export, context, &error);
-                return rest(export, context, seen, Situation::Waiting(trouble(&error))).await;
-            }
-            memory.held = Some(submission.r#try.clone());
-            let status = report::intended(export, seen, submission);
-            Ok(step(context.write_status(export, status).await?))
+            submit::intend(export, context, seen, submission, memory).await
         }
         Effect::Post(submission, body) => {
             memory.held = None;
-            submit::post(export, context, seen, submission, &body).await
+            submit::post(export, context, seen, submission, &body, memory).await
+        }
+        Effect::ReadList(back) => {
+            memory.list = Some(settle::read(export, context, seen, back).await);
+            Ok(step(export.clone()))
+        }
+        Effect::LookAgain(by) => {
+            report(export, context, seen, &situation).await?;
+            let Facts { now, answer, .. } = &seen.facts;
+            let wait = shared.retries.look_again(uid, *now, by, answer.clone());
+            Ok(Next::Rest(Action::requeue(wait)))
+        }
+        Effect::Settle(submission) => {
+            memory.held = None;
+            settle::record(export, context, seen, submission, &situation).await
+        }
+        Effect::Adopt(submission, job) => {
+            settle::adopt(export, context, seen, submission, &job).await
+        }
+        Effect::Retry(submission, job) => {
+            settle::retry(export, context, seen, submission, &job, &situation).await
         }
         Effect::Follow(submission, job, until) => {
             if let Some(follow) = follow(export, seen, &submission, job) {
@@ -130,6 +136,7 @@ async fn act(
             match follow(&written, seen, &submission, job) {
                 Some(follow) => {
                     shared.board.look(follow).await;
+                    memory.looked = true;
                     Ok(step(written))
                 }
                 None => Ok(Next::Rest(Action::requeue(LOOK_AGAIN))),
@@ -141,16 +148,46 @@ async fn act(
             Ok(step(context.write_status(export, status).await?))
         }
         Effect::Cancel(submission, job, cancellation) => {
-            cancel(
-                export,
-                context,
-                seen,
-                (submission, job, cancellation),
-                &situation,
-            )
-            .await
+            let what = (submission, job, cancellation);
+            stop::cancel(export, context, seen, what, &situation).await
+        }
+        Effect::LookAtSurplus(_, job) => {
+            let surplus = stop::look_at_surplus(seen, &job).await;
+            Ok(step(dealt_with(export, memory, job, surplus)))
+        }
+        Effect::CancelSurplus(_, job) => {
+            stop::cancel_surplus(export, context, seen, &job).await;
+            Ok(step(dealt_with(export, memory, job, Surplus::LeftAlone)))
+        }
+        Effect::Distrust(cause) => {
+            stop::distrust(export, context, seen, cause).await;
+            Ok(step(export.clone()))
         }
     }
+}
+
+/// Lets go of an object, which is gone then if it was being deleted.
+async fn release(
+    export: &ExportJob,
+    context: &Context,
+    uid: &str,
+    situation: Situation,
+) -> Result<Next, PassError> {
+    let released = set_finalizer(export, context, Finalize::Remove).await?;
+    match situation {
+        Situation::Leaving(warning) => {
+            leave(export, context, uid, warning).await;
+            Ok(Next::Rest(Action::await_change()))
+        }
+        _ => Ok(step(released)),
+    }
+}
+
+/// The pass knows by now what became of a surplus job.
+fn dealt_with(export: &ExportJob, memory: &mut Memory, job: JobId, surplus: Surplus) -> ExportJob {
+    memory.surplus.retain(|(known, _)| *known != job);
+    memory.surplus.push((job, surplus));
+    export.clone()
 }
 
 fn step(export: ExportJob) -> Next {
@@ -166,11 +203,11 @@ async fn rest(
 ) -> Result<Next, PassError> {
     let shared = &context.shared;
     let uid = &seen.facts.identity.uid;
-    match &situation {
-        Situation::Ends(ending) => {
+    match situation.clone() {
+        Situation::Ends(ref ending) => {
             let written = report(export, context, seen, &situation).await?;
             shared.metrics.end(report::reason_of(ending).as_str());
-            forget(context, uid);
+            ended(context, uid);
             if let Some(dataset) = &export.spec.export.destination.dataset_ref {
                 // Its last batch is another one now.
                 let namespace = export.namespace().unwrap_or_default();
@@ -181,7 +218,7 @@ async fn rest(
             Ok(step(written))
         }
         Situation::AtRest => {
-            forget(context, uid);
+            ended(context, uid);
             shared.tenants.sweep(|key| context.needs_connection(key));
             // An edit after the end still counts as seen.
             let generation = export.metadata.generation;
@@ -190,11 +227,24 @@ async fn rest(
             context.write_status(export, status).await?;
             Ok(Next::Rest(Action::await_change()))
         }
-        Situation::Leaving(_) => {
-            forget(context, uid);
+        Situation::Leaving(warning) => {
+            leave(export, context, uid, warning).await;
             Ok(Next::Rest(Action::await_change()))
         }
-        Situation::Waiting(cause) if is_passing(cause.reason) => {
+        Situation::Waiting(ref cause) if cause.reason == Reason::WaitingForSubmission => {
+            report(export, context, seen, &situation).await?;
+            if let Need::Met(destination) = &seen.facts.destination {
+                let object = ObjectRef::from_obj(export);
+                let claims = &shared.submissions.claims;
+                claims.await_turn(&destination.target, object, &shared.exports);
+                // It may have become free in between.
+                if claims.rivals(uid, &destination.target).is_empty() {
+                    return Ok(step(export.clone()));
+                }
+            }
+            Ok(Next::Rest(Action::requeue(super::jittered(LOOK_AGAIN))))
+        }
+        Situation::Waiting(ref cause) if is_passing(cause.reason) => {
             report(export, context, seen, &situation).await?;
             Ok(Next::Rest(Action::requeue(
                 shared.retries.failed(uid, None),
@@ -202,10 +252,13 @@ async fn rest(
         }
         Situation::Waiting(_)
         | Situation::Blocked(_)
+        | Situation::Suspended
         | Situation::Submitting
         | Situation::InDoubt(_)
+        | Situation::Ambiguous(_)
         | Situation::Running(_)
         | Situation::WaitingForBatch(_)
+        | Situation::Retrying(_)
         | Situation::Cancelling(_)
         | Situation::Foreign => {
             report(export, context, seen, &situation).await?;
@@ -230,9 +283,12 @@ fn watchdog(situation: &Situation) -> Duration {
             LOOK_AGAIN
         }
         Situation::Waiting(_)
+        | Situation::Suspended
         | Situation::Submitting
         | Situation::InDoubt(_)
+        | Situation::Ambiguous(_)
         | Situation::Running(_)
+        | Situation::Retrying(_)
         | Situation::Ends(_)
         | Situation::AtRest
         | Situation::Foreign
@@ -279,92 +335,10 @@ async fn look_at_dataset(tenant: &Tenant, id: &DatasetId) -> Result<(), Cause> {
     }
 }
 
-/// Asks the platform to cancel the job, and records that it will.
-async fn cancel(
-    export: &ExportJob,
-    context: &Context,
-    seen: &Seen,
-    (submission, job, cancellation): (Submission, JobId, Cancellation),
-    situation: &Situation,
-) -> Result<Next, PassError> {
-    let shared = &context.shared;
-    let Some(tenant) = &seen.service else {
-        return Err(PassError::Incomplete("connection"));
-    };
-    match tenant.platform.delete_export_job(&job).await {
-        Ok(deletion) => {
-            let message = match deletion {
-                Deletion::Accepted => format!("asked the platform to cancel job {job}"),
-                Deletion::Absent => format!("the platform has no job {job} any more"),
-            };
-            let (tone, reason) = (Tone::Normal, Reason::Cancelling);
-            shared
-                .events
-                .publish(export, tone, "Cancel", reason, &message)
-                .await;
-            let mut status = report::project(export, seen, situation);
-            status.cancellation = Some(Cancellation {
-                accepted_at: Some(whole_second(tenant.platform.now())),
-                ..cancellation
-            });
-            let written = context.write_status(export, status).await?;
-            // What the board has seen is older than this; the answer decides what is next.
-            if let Some(follow) = follow(&written, seen, &submission, job) {
-                shared.board.look(follow).await;
-            }
-            Ok(step(written))
-        }
-        Err(error) => {
-            suspect(export, context, &error);
-            let cause = trouble(&error);
-            let message = format!("job {job} is not cancelled yet: {}", cause.message);
-            let cause = Cause::new(cause.reason, message);
-            report(export, context, seen, &Situation::Cancelling(cause)).await?;
-            let wait = shared
-                .retries
-                .failed(&seen.facts.identity.uid, error.retry_after());
-            Ok(Next::Rest(Action::requeue(wait)))
-        }
-    }
-}
-
-/// The last words about an export whose object is let go.
-async fn leave(export: &ExportJob, context: &Context, uid: &str, warning: Option<Cause>) {
-    let shared = &context.shared;
-    let status = export.status.as_ref();
-    let job = status.and_then(|status| status.job_id.as_deref());
-    let cancelled = status.is_some_and(|status| status.cancellation.is_some());
-    match (warning, job) {
-        (Some(Cause { reason, message }), _) => {
-            warn!(reason = reason.as_str(), message, "let go of an export");
-            shared.metrics.end(reason.as_str());
-            let (tone, action) = (Tone::Warning, "Release");
-            shared
-                .events
-                .publish(export, tone, action, reason, &message)
-                .await;
-        }
-        (None, Some(job)) if cancelled => {
-            let last = match shared.board.sighting(uid) {
-                Sighting::Job { job, batches: _ } => job.status.clone(),
-                Sighting::Unseen | Sighting::Missing | Sighting::Trouble(_) => "gone".into(),
-            };
-            shared.metrics.end(Reason::Cancelled.as_str());
-            let note = format!("job {job} was asked to cancel and is now {last}");
-            let (tone, reason) = (Tone::Normal, Reason::Cancelled);
-            shared
-                .events
-                .publish(export, tone, "Cancel", reason, &note)
-                .await;
-        }
-        (None, Some(_) | None) => {}
-    }
-    forget(context, uid);
-}
-
-/// Nothing of the export is kept in memory any more.
-fn forget(context: &Context, uid: &str) {
-    context.shared.board.forget(uid);
+/// The export has ended: nothing of it is kept in memory but what finds other jobs of its request.
+fn ended(context: &Context, uid: &str) {
+    context.shared.board.ended(uid);
+    context.shared.submissions.claims.release(uid);
     context.shared.retries.forget(uid);
 }
 
@@ -375,10 +349,21 @@ fn follow(export: &ExportJob, seen: &Seen, submission: &Submission, job: JobId) 
         uid: seen.facts.identity.uid.clone(),
         job,
         platform: seen.service.as_ref()?.platform.clone(),
+        tenant: tenant(&submission.target),
+        request_id: submission.request_id.clone(),
         began: status
             .and_then(|status| status.start_time)
             .unwrap_or(submission.intent_time),
+        settled: submission.settle_after,
     })
+}
+
+/// The tenant of a target: the same for all its datasets.
+fn tenant(target: &Target) -> Target {
+    Target {
+        dataset_id: None,
+        ..target.clone()
+    }
 }
 
 /// A call was refused for its credential: the connection looks at it again.

@@ -1,29 +1,48 @@
 //! What is known of an export.
 
-use jiff::Timestamp;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
+use serde_json::Value;
 
 use super::super::{
     Context, PassError, nonce,
     tenants::{ConnectionKey, Tenant},
 };
 use crate::{
-    api::{EXPORT_FINALIZER, ExportJob, Reason, Target},
+    api::{EXPORT_FINALIZER, ExportJob, RESOLVE_ANNOTATION, RESTORED_LABEL, Reason, Target},
     decide::{
         Cause, Finalizer, Life, Need,
-        export::{DatasetCheck, Destination, Facts, Identity, Record, Sighting, record},
+        export::{
+            Answer, Beginning, DatasetCheck, Destination, Facts, Identity, List, Pause, Record,
+            Sighted, Sighting, Surplus, Title, Wishes, record,
+        },
         request,
     },
-    platform::DatasetId,
+    platform::{DatasetId, JobId},
 };
+
+/// The wait before the second attempt; doubled before each further one.
+const RETRY_FIRST: SignedDuration = SignedDuration::from_secs(30);
+/// The longest wait between two attempts.
+const RETRY_LONGEST: SignedDuration = SignedDuration::from_mins(30);
 
 /// What a pass holds in memory only.
 #[derive(Default)]
 pub(super) struct Memory {
-    /// The nonce of the intent that this pass wrote.
+    /// The nonce of the intent that this pass wrote and has not sent.
     pub(super) held: Option<String>,
     /// What a look at the dataset said.
     pub(super) dataset: Option<Result<(), Cause>>,
+    /// The platform's list, once it was read.
+    pub(super) list: Option<List>,
+    /// The platform rejected the request of the try on record.
+    pub(super) rejected: Option<Cause>,
+    /// Whether the job was asked for in this pass.
+    pub(super) looked: bool,
+    /// What became of the surplus jobs that this pass dealt with.
+    pub(super) surplus: Vec<(JobId, Surplus)>,
 }
 
 /// The facts, and the clients that effects need.
@@ -35,6 +54,13 @@ pub(super) struct Seen {
     pub(super) connection: Option<String>,
     /// The client for the submission on record.
     pub(super) service: Option<Tenant>,
+}
+
+impl Seen {
+    /// The client that this pass talks to: for what is on record, else for what is to come.
+    pub(super) fn client(&self) -> Option<&Tenant> {
+        self.service.as_ref().or(self.tenant.as_ref())
+    }
 }
 
 /// Gathers the facts: no call leaves the process.
@@ -49,53 +75,79 @@ pub(super) fn observe(
         .ok_or(PassError::Incomplete("namespace"))?;
     let uid = export.uid().ok_or(PassError::Incomplete("uid"))?;
     let status = export.status.as_ref();
-    let submission = status.and_then(|status| status.submission.as_ref());
-    let record = record(
-        submission,
-        status.and_then(|status| status.job_id.as_deref()),
-        super::super::dependencies::is_ended(export),
-    );
+    let record = on_record(export);
     let (destination, tenant, connection) = match &record {
-        Record::Fresh | Record::Open(_) => destination(export, context, &namespace, memory),
-        Record::Known(_, _) | Record::Ended => {
+        Record::Fresh { attempt: _ } | Record::Open(_) => {
+            destination(export, context, &namespace, memory)
+        }
+        Record::Known(_, _) | Record::Ended(_) => {
             (Need::waiting(Reason::Running, "submitted"), None, None)
         }
     };
     let (service, serving) = match &record {
-        Record::Known(submission, _) => service(export, context, &namespace, &submission.target),
-        Record::Fresh | Record::Open(_) | Record::Ended => (Need::Met(()), None),
+        Record::Known(submission, _) | Record::Open(submission) => {
+            service(export, context, &namespace, &submission.target)
+        }
+        Record::Ended(Some((submission, _))) if !submission.surplus_job_ids.is_empty() => {
+            service(export, context, &namespace, &submission.target)
+        }
+        Record::Fresh { attempt: _ } | Record::Ended(_) => (Need::Met(()), None),
     };
-    let clock = tenant.as_ref().or(serving.as_ref());
+    let client = serving.as_ref().or(tenant.as_ref());
+    let now = client.map_or_else(Timestamp::now, |tenant| tenant.platform.now());
+    let answer = export
+        .annotations()
+        .get(RESOLVE_ANNOTATION)
+        .and_then(|text| Answer::parse(text));
     let facts = Facts {
-        now: clock.map_or_else(Timestamp::now, |tenant| tenant.platform.now()),
+        now,
+        created: export
+            .creation_timestamp()
+            .map_or(Timestamp::MIN, |time| time.0),
         life: match export.metadata.deletion_timestamp {
             Some(_) => Life::Deleting,
             None => Life::Live,
         },
-        finalizer: if export
-            .finalizers()
-            .iter()
-            .any(|name| name == EXPORT_FINALIZER)
-        {
-            Finalizer::Present
-        } else {
-            Finalizer::Absent
-        },
-        identity: Identity {
-            cluster: shared.cluster.clone(),
-            uid: uid.clone(),
-        },
+        finalizer: finalizer(export),
+        wishes: Wishes::default(),
+        title: title(&record, context, &uid),
+        body: body(export, &record),
         cancellation: status.and_then(|status| status.cancellation.clone()),
-        destination,
-        service,
+        echo: client.map_or_else(Default::default, |tenant| {
+            shared.submissions.echoes.of(&tenant.target)
+        }),
+        rivals: match &destination {
+            Need::Met(destination) => shared.submissions.claims.rivals(&uid, &destination.target),
+            Need::Waiting(_) | Need::Wrong(_) => Vec::new(),
+        },
+        beginning: beginning(export, &record, context, &uid),
+        list: memory.list.clone().unwrap_or(List::NotYet),
+        rejected: memory.rejected.clone(),
         sighting: match &record {
             Record::Known(_, _) => shared.board.sighting(&uid),
-            Record::Fresh | Record::Open(_) | Record::Ended => Sighting::Unseen,
+            Record::Fresh { attempt: _ } | Record::Open(_) | Record::Ended(_) => Sighting::Unseen,
         },
+        sighted: if memory.looked {
+            Sighted::InThisPass
+        } else {
+            Sighted::Before
+        },
+        doubles: shared.board.doubles(&uid),
+        surplus: surplus(&record, memory),
+        look_after: look_after(&record, context, &uid, answer.as_ref()),
+        answer,
+        pause: pause(export, &record, context, &uid, tenant.as_ref()),
+        identity: Identity {
+            cluster: shared.cluster.clone(),
+            uid,
+            namespace,
+            name: export.name_any(),
+        },
+        destination,
+        service,
         record,
         held: memory.held.clone(),
         nonce: nonce(),
-        not_before: shared.retries.not_before(&uid),
         limits: shared.settings.limits,
     };
     Ok(Seen {
@@ -104,6 +156,147 @@ pub(super) fn observe(
         connection,
         service: serving,
     })
+}
+
+fn on_record(export: &ExportJob) -> Record {
+    let status = export.status.as_ref();
+    record(
+        status.and_then(|status| status.submission.as_ref()),
+        status.and_then(|status| status.job_id.as_deref()),
+        status
+            .and_then(|status| status.attempts.last())
+            .map_or(0, |attempt| attempt.attempt),
+        super::super::dependencies::is_ended(export),
+    )
+}
+
+fn finalizer(export: &ExportJob) -> Finalizer {
+    let ours = |name: &String| name == EXPORT_FINALIZER;
+    if export.finalizers().iter().any(ours) {
+        Finalizer::Present
+    } else {
+        Finalizer::Absent
+    }
+}
+
+fn title(record: &Record, context: &Context, uid: &str) -> Title {
+    match record {
+        Record::Known(submission, job) => {
+            let claims = &context.shared.submissions.claims;
+            claims.title(uid, &submission.target, job)
+        }
+        Record::Fresh { attempt: _ } | Record::Open(_) | Record::Ended(_) => Title::Clear,
+    }
+}
+
+/// The body of the submission on record: the spec is immutable since then, and so is the dataset.
+fn body(export: &ExportJob, record: &Record) -> Value {
+    match record {
+        Record::Open(submission) | Record::Known(submission, _) => submission
+            .target
+            .dataset_id
+            .as_ref()
+            .map_or(Value::Null, |id| {
+                request::export_body(&export.spec.export, &DatasetId::new(id))
+            }),
+        Record::Fresh { attempt: _ } | Record::Ended(_) => Value::Null,
+    }
+}
+
+fn beginning(export: &ExportJob, record: &Record, context: &Context, uid: &str) -> Beginning {
+    let Record::Fresh { attempt } = record else {
+        return Beginning::Seen;
+    };
+    let recorded = export
+        .status
+        .as_ref()
+        .is_some_and(|status| status.submission.is_some() || !status.attempts.is_empty());
+    if export.labels().contains_key(RESTORED_LABEL) && !recorded {
+        Beginning::Restored
+    } else if recorded || context.shared.submissions.claims.has_begun(uid, *attempt) {
+        // What is on record tells of every try but the last one's end, and that is settled.
+        Beginning::Seen
+    } else {
+        Beginning::Unseen
+    }
+}
+
+fn surplus(record: &Record, memory: &Memory) -> Vec<(JobId, Surplus)> {
+    let submission = match record {
+        Record::Known(submission, _) | Record::Ended(Some((submission, _))) => submission,
+        Record::Fresh { attempt: _ } | Record::Open(_) | Record::Ended(None) => {
+            return Vec::new();
+        }
+    };
+    let seen = |id: &JobId| {
+        let known = memory.surplus.iter().find(|(known, _)| known == id);
+        known.map_or(Surplus::Unseen, |(_, surplus)| surplus.clone())
+    };
+    submission
+        .surplus_job_ids
+        .iter()
+        .map(JobId::new)
+        .map(|id| {
+            let surplus = seen(&id);
+            (id, surplus)
+        })
+        .collect()
+}
+
+/// A person's word is looked at, whenever it comes.
+fn look_after(
+    record: &Record,
+    context: &Context,
+    uid: &str,
+    answer: Option<&Answer>,
+) -> Option<Timestamp> {
+    let answered = match record {
+        Record::Open(submission) => answer.is_some_and(|answer| answer.r#try == submission.r#try),
+        Record::Fresh { attempt: _ } | Record::Known(_, _) | Record::Ended(_) => false,
+    };
+    let retries = &context.shared.retries;
+    (!answered || retries.was_answered(uid, answer))
+        .then(|| retries.look_after(uid))
+        .flatten()
+}
+
+fn pause(
+    export: &ExportJob,
+    record: &Record,
+    context: &Context,
+    uid: &str,
+    tenant: Option<&Tenant>,
+) -> Option<Pause> {
+    let Record::Fresh { attempt } = record else {
+        return None;
+    };
+    let stamp = tenant.map(|tenant| tenant.stamp.as_str());
+    if let Some(pause) = context.shared.retries.pause(uid, stamp) {
+        return Some(pause);
+    }
+    let last = export.status.as_ref()?.attempts.last()?;
+    (*attempt > last.attempt).then(|| Pause {
+        until: next_attempt(uid, last.attempt, last.completion_time),
+        cause: Cause::new(Reason::RetryScheduled, "the attempt before failed"),
+    })
+}
+
+/// When the next attempt begins: by what is on record alone, so that a restart changes nothing.
+/// Up to half as much again is added, so that what failed together is not tried again together.
+fn next_attempt(uid: &str, attempt: i64, ended: Timestamp) -> Timestamp {
+    let doublings = u32::try_from(attempt.clamp(1, 16) - 1).unwrap_or_default();
+    let wait = RETRY_FIRST
+        .checked_mul(2_i32.saturating_pow(doublings))
+        .unwrap_or(RETRY_LONGEST)
+        .min(RETRY_LONGEST);
+    let share = request::request_id("", uid, attempt)
+        .bytes()
+        .map(u32::from)
+        .sum::<u32>()
+        % 100;
+    let jitter = Duration::try_from(wait).unwrap_or_default() * share / 200;
+    let wait = wait + SignedDuration::try_from(jitter).unwrap_or_default();
+    ended.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 /// Where a new submission would go.

@@ -10,8 +10,9 @@ use super::{
 };
 use crate::{
     api::{
-        BatchStatus, ConditionType, Desired, ExportError, ExportJob, ExportJobStatus,
-        PlatformTimings, Reason, Submission, Tristate, find, merge, whole_second,
+        BatchStatus, CancelledBy, ConditionType, Desired, ExportError, ExportJob, ExportJobStatus,
+        PlatformTimings, Reason, Submission, SubmissionEvidence, SubmissionOutcome, Tristate, find,
+        merge, whole_second,
     },
     decide::{
         Cause, Need,
@@ -83,6 +84,10 @@ pub(super) fn project(export: &ExportJob, seen: &Seen, situation: &Situation) ->
     }
     if let Situation::Ends(ending) = situation {
         finish(&mut status, ending, seen);
+        if let (Ending::Rejected(_), Some(submission)) = (ending, &mut status.submission) {
+            submission.outcome = Some(SubmissionOutcome::Rejected);
+            submission.evidence = Some(SubmissionEvidence::Reply);
+        }
     }
     status
 }
@@ -134,7 +139,8 @@ fn announcement(
     let cause = Cause::new(Reason::parse(&word)?, message);
     match situation {
         Situation::Blocked(_) => Some((Tone::Warning, "Submit", cause)),
-        Situation::InDoubt(_) | Situation::Foreign => Some((Tone::Warning, "Submit", cause)),
+        Situation::Ambiguous(_) | Situation::Foreign => Some((Tone::Warning, "Submit", cause)),
+        Situation::Retrying(_) => Some((Tone::Warning, "Submit", cause)),
         Situation::Running(None) => {
             let status = after.status.as_ref()?;
             let (job, dataset) = (status.job_id.as_deref()?, status.dataset_id.as_deref()?);
@@ -156,8 +162,16 @@ fn announcement(
         Situation::Ends(Ending::Failed | Ending::CancelledInPlatform) => {
             Some((Tone::Warning, "Observe", cause))
         }
+        Situation::Ends(Ending::Cancelled(CancelledBy::Spec | CancelledBy::Deletion)) => {
+            Some((Tone::Normal, "Cancel", cause))
+        }
+        Situation::Ends(Ending::Cancelled(CancelledBy::Deadline)) => {
+            Some((Tone::Warning, "Cancel", cause))
+        }
         Situation::Ends(Ending::Rejected(_)) => Some((Tone::Warning, "Submit", cause)),
         Situation::Submitting
+        | Situation::Suspended
+        | Situation::InDoubt(_)
         | Situation::WaitingForBatch(_)
         | Situation::Cancelling(_)
         | Situation::AtRest
@@ -171,6 +185,8 @@ pub(super) fn reason_of(ending: &Ending) -> Reason {
         Ending::Succeeded(_) => Reason::Succeeded,
         Ending::Failed => Reason::ExportFailed,
         Ending::CancelledInPlatform => Reason::CancelledInPlatform,
+        Ending::Cancelled(CancelledBy::Deadline) => Reason::DeadlineExceeded,
+        Ending::Cancelled(CancelledBy::Spec | CancelledBy::Deletion) => Reason::Cancelled,
         Ending::Rejected(_) => Reason::Rejected,
     }
 }
@@ -204,7 +220,10 @@ fn row(situation: &Situation, seen: &Seen) -> Option<Row> {
                 "the request to start the export is being sent",
             ),
         ),
-        Situation::InDoubt(submission) => stalled("Ambiguous", in_doubt(submission)),
+        Situation::Suspended => Some(suspended()),
+        Situation::InDoubt(cause) => reconciling("Submitting", cause.clone()),
+        Situation::Ambiguous(cause) => stalled("Ambiguous", cause.clone()),
+        Situation::Retrying(cause) => reconciling("Pending", cause.clone()),
         Situation::Running(Some(cause)) => reconciling("Running", cause.clone()),
         Situation::Running(None) => reconciling(
             "Running",
@@ -228,19 +247,21 @@ fn row(situation: &Situation, seen: &Seen) -> Option<Row> {
     }
 }
 
-fn in_doubt(submission: &Submission) -> Cause {
-    Cause::new(
-        Reason::SubmissionInDoubt,
-        format!(
-            "it is not known whether the platform took the request; it is not sent again. Look in \
-             the platform's list of export jobs for request id {}, or a job into dataset {} created \
-             between {} and {}; then delete this object, and create another one if there is none",
-            submission.request_id,
-            submission.target.dataset_id.as_deref().unwrap_or_default(),
-            submission.intent_time,
-            submission.settle_after,
-        ),
-    )
+/// Neither at work nor wrong: it is as its spec wants it.
+fn suspended() -> Row {
+    let message = "not submitted while spec.suspend is true";
+    let cause = Cause::new(Reason::Suspended, message);
+    Row {
+        phase: "Suspended",
+        ready: (Tristate::False, cause.clone()),
+        abnormal: None,
+        end: vec![Desired {
+            type_: ConditionType::Suspended,
+            status: Tristate::True,
+            reason: cause.reason,
+            message: cause.message,
+        }],
+    }
 }
 
 fn end(ending: &Ending, seen: &Seen) -> Row {
@@ -302,6 +323,21 @@ fn end(ending: &Ending, seen: &Seen) -> Row {
                 "the job was cancelled in the platform, not by this object",
             ),
         ),
+        Ending::Cancelled(by) => {
+            let (phase, reason, message) = match by {
+                CancelledBy::Deadline => (
+                    "Failed",
+                    Reason::DeadlineExceeded,
+                    "the export took longer than its deadline allows, and was cancelled",
+                ),
+                CancelledBy::Spec | CancelledBy::Deletion => (
+                    "Cancelled",
+                    Reason::Cancelled,
+                    "the export was cancelled by its spec",
+                ),
+            };
+            failed(phase, Cause::new(reason, message))
+        }
         Ending::Rejected(cause) => failed(
             "Failed",
             Cause::new(

@@ -1,4 +1,4 @@
-//! Sending the request of an intent, and recording what became of it.
+//! Recording the intent to submit, sending its request, and recording what became of it.
 
 use std::time::Duration;
 
@@ -8,22 +8,23 @@ use serde_json::Value;
 use tracing::{info, warn};
 
 use super::{
-    super::{Context, PassError},
+    super::{
+        Context, PassError,
+        claims::{Share, Taken},
+    },
     Next,
-    observe::Seen,
-    report, step, suspect,
+    observe::{Memory, Seen},
+    report, rest, step, suspect,
 };
 use crate::{
-    api::{
-        ExportJob, ExportJobStatus, Reason, Submission, SubmissionEvidence, SubmissionOutcome,
-        whole_second,
-    },
+    api::{ExportJob, ExportJobStatus, Submission, SubmissionOutcome, whole_second},
     decide::{
         connection::Failure,
-        creation::{Posted, posted},
-        export::{Ending, Situation},
+        creation::posted,
+        export::{CameTo, Echo, Hold, Situation, came_to},
     },
     platform::{Fence, JobId},
+    polling::trouble,
 };
 
 /// How often the record of an answered request is written again when the API server does not take
@@ -31,8 +32,6 @@ use crate::{
 const RECORD_TRIES: u32 = 8;
 /// The first wait between these, doubled each time: a quarter of a minute in all.
 const RECORD_WAIT: Duration = Duration::from_millis(125);
-/// How soon at the least a request that the gateway refused for want of a right is sent again.
-const FORBIDDEN_AGAIN: Duration = Duration::from_mins(1);
 
 /// What a request came to, to be recorded.
 struct Record {
@@ -42,6 +41,47 @@ struct Record {
     situation: Situation,
 }
 
+/// Records the intent, once nothing is left that the request would have to wait for: the token is
+/// at hand and the dataset is taken.
+pub(super) async fn intend(
+    export: &ExportJob,
+    context: &Context,
+    seen: &Seen,
+    submission: Submission,
+    memory: &mut Memory,
+) -> Result<Next, PassError> {
+    let shared = &context.shared;
+    let claims = &shared.submissions.claims;
+    let uid = &seen.facts.identity.uid;
+    if let Some(tenant) = &seen.tenant
+        && let Err(error) = tenant.platform.authenticate().await
+    {
+        suspect(export, context, &error);
+        return rest(export, context, seen, Situation::Waiting(trouble(&error))).await;
+    }
+    let share = match seen.facts.echo {
+        Echo::Yes => Share::Shared,
+        Echo::Unknown | Echo::No => Share::Exclusive,
+    };
+    if claims.take(uid, &submission.target, share) == Taken::No {
+        // Somebody was faster; the next look says whom to wait for.
+        return Ok(step(export.clone()));
+    }
+    memory.held = Some(submission.r#try.clone());
+    let status = report::intended(export, seen, submission);
+    match context.write_status(export, status).await {
+        Ok(written) => {
+            claims.observe(&written);
+            Ok(step(written))
+        }
+        Err(error) => {
+            // Whether it was written is not known; the watch brings it if it was.
+            claims.release(uid);
+            Err(error)
+        }
+    }
+}
+
 /// Sends the request of an intent, and records what became of it.
 pub(super) async fn post(
     export: &ExportJob,
@@ -49,6 +89,7 @@ pub(super) async fn post(
     seen: &Seen,
     submission: Submission,
     body: &Value,
+    memory: &mut Memory,
 ) -> Result<Next, PassError> {
     let shared = &context.shared;
     let uid = &seen.facts.identity.uid;
@@ -65,64 +106,69 @@ pub(super) async fn post(
         suspect(export, context, error);
     }
     let now = platform.now();
-    let mut wait = None;
-    let settled = |outcome, evidence| Submission {
-        outcome: Some(outcome),
-        evidence: Some(evidence),
-        ..submission.clone()
+    let posted = posted(result.map_err(|error| Failure::from(&error)));
+    let claimed = |job: &crate::platform::Job| {
+        let claims = &shared.submissions.claims;
+        claims.is_claimed(uid, &submission.target, &job.id)
     };
-    let unsent = |submission, situation| Record {
-        submission,
-        job: None,
-        started: None,
-        situation,
-    };
-    let came_to = match posted(result.map_err(|error| Failure::from(&error))) {
-        Posted::Taken(job) => {
+    match came_to(&submission, posted, claimed) {
+        CameTo::Posted(submission, job) => {
             shared.metrics.submission(SubmissionOutcome::Posted.into());
-            shared.retries.forget(uid);
-            let request_id = &submission.request_id;
+            let request_id = submission.request_id.clone();
+            let echoes = &shared.submissions.echoes;
+            echoes.told(&tenant.target, job.id.as_str(), &request_id);
             info!(job = %job.id, request_id, "the platform took the export");
-            Record {
-                submission: settled(SubmissionOutcome::Posted, SubmissionEvidence::Reply),
+            let record_ = Record {
+                submission,
                 job: Some(job.id.clone()),
                 started: Some(job.creation_time.unwrap_or(now)),
                 situation: Situation::Running(None),
-            }
+            };
+            let written = record(export, context, seen, &record_).await?;
+            shared.retries.forget(uid);
+            Ok(step(written))
         }
-        Posted::NotTaken {
+        CameTo::NotTaken {
+            submission,
             cause,
-            outcome,
-            evidence,
-            retry_after,
+            hold,
         } => {
-            shared.metrics.submission(outcome.into());
-            let least = (cause.reason == Reason::AccessDenied).then_some(FORBIDDEN_AGAIN);
-            wait = Some(shared.retries.not_taken(uid, retry_after.max(least), now));
-            unsent(settled(outcome, evidence), Situation::Waiting(cause))
+            if let Some(outcome) = submission.outcome {
+                shared.metrics.submission(outcome.into());
+            }
+            let wait = match hold {
+                Hold::Backoff(floor) => shared.retries.not_taken(uid, floor, now, cause.clone()),
+                Hold::UntilCredentialChanges => {
+                    let stamp = tenant.stamp.clone();
+                    shared.retries.forbidden(uid, now, cause.clone(), stamp)
+                }
+            };
+            let situation = match hold {
+                Hold::Backoff(_) => Situation::Waiting(cause),
+                Hold::UntilCredentialChanges => Situation::Blocked(cause),
+            };
+            let record_ = Record {
+                submission,
+                job: None,
+                started: None,
+                situation,
+            };
+            record(export, context, seen, &record_).await?;
+            Ok(Next::Rest(Action::requeue(wait)))
         }
-        Posted::Rejected(cause) => {
-            let (outcome, evidence) = (SubmissionOutcome::Rejected, SubmissionEvidence::Reply);
-            shared.metrics.submission(outcome.into());
-            unsent(
-                settled(outcome, evidence),
-                Situation::Ends(Ending::Rejected(cause)),
-            )
+        CameTo::Rejected(cause) => {
+            memory.rejected = Some(cause);
+            Ok(step(export.clone()))
         }
-        Posted::InDoubt(cause) => {
+        CameTo::InDoubt(cause) => {
             shared.metrics.submission("InDoubt");
             let (request_id, error) = (&submission.request_id, cause.message);
             warn!(
                 request_id,
-                error, "it is not known whether the platform took the export"
+                error, "it is not known whether the platform took the export: looking for it"
             );
-            unsent(submission.clone(), Situation::InDoubt(submission))
+            Ok(step(export.clone()))
         }
-    };
-    let written = record(export, context, seen, &came_to).await?;
-    match wait {
-        Some(wait) => Ok(Next::Rest(Action::requeue(wait))),
-        None => Ok(step(written)),
     }
 }
 
@@ -135,12 +181,15 @@ async fn record(
     record: &Record,
 ) -> Result<ExportJob, PassError> {
     let api = context.api(export)?;
+    let claims = &context.shared.submissions.claims;
     let mut current = export.clone();
     let mut wait = RECORD_WAIT;
     for tries in 1.. {
         let status = recorded(&current, seen, record);
         let error = match context.write_status(&current, status).await {
             Ok(written) => {
+                claims.observe(&written);
+                claims.release(&seen.facts.identity.uid);
                 report::announce(&current, &written, &record.situation, context).await;
                 return Ok(written);
             }

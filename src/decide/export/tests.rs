@@ -2,17 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
 use super::{
-    super::creation::{Posted, posted},
+    super::{
+        Cause, Need, Windows,
+        creation::{Posted, posted},
+    },
     *,
 };
 use crate::{
-    api::CancelledBy,
+    api::{Cancellation, CancelledBy, Reason, SubmissionEvidence, Target},
     decide::connection::Failure,
-    platform::{Consequence, JobBatch, Refusal},
+    platform::{Batch, BatchId, Consequence, DatasetId, Job, JobBatch, JobId, Refusal},
 };
+
+mod doubt;
+mod stops;
 
 const NONCE: &str = "this-pass";
 
@@ -28,6 +35,8 @@ fn identity() -> Identity {
     Identity {
         cluster: "cluster".into(),
         uid: "uid".into(),
+        namespace: "marketing".into(),
+        name: "weekly".into(),
     }
 }
 
@@ -43,7 +52,7 @@ fn target() -> Target {
 fn destination() -> Destination {
     Destination {
         target: target(),
-        body: json!({}),
+        body: body(),
         dataset: DatasetCheck::Suitable,
     }
 }
@@ -53,30 +62,53 @@ fn submission() -> Submission {
         attempt: 1,
         r#try: NONCE.into(),
         request_id: request::request_id("cluster", "uid", 1),
-        fingerprint: "print".into(),
+        fingerprint: request::fingerprint(&body(), "org@AdobeOrg", "prod"),
         target: target(),
         intent_time: at(0),
         send_before: at(10),
         settle_after: at(140),
         outcome: None,
         evidence: None,
+        candidates: Vec::new(),
+        answer: None,
+        surplus_job_ids: Vec::new(),
     }
 }
+
+fn body() -> Value {
+    json!({ "fields": "a,b" })
+}
+
+const FRESH: Record = Record::Fresh { attempt: 1 };
 
 fn facts(record: Record) -> Facts {
     Facts {
         now: at(1),
+        created: at(-60),
         life: Life::Live,
         finalizer: Finalizer::Present,
         identity: identity(),
+        wishes: Wishes::default(),
         record,
+        title: Title::Clear,
+        body: body(),
         cancellation: None,
         destination: Need::Met(destination()),
         service: Need::Met(()),
+        echo: Echo::Yes,
+        rivals: Vec::new(),
+        beginning: Beginning::Seen,
+        list: List::NotYet,
+        rejected: None,
         sighting: Sighting::Unseen,
+        sighted: Sighted::Before,
+        doubles: Vec::new(),
+        surplus: Vec::new(),
         held: None,
+        answer: None,
         nonce: "fresh".into(),
-        not_before: None,
+        pause: None,
+        look_after: None,
         limits: Limits {
             windows: Windows {
                 send: seconds(10),
@@ -91,25 +123,17 @@ fn facts(record: Record) -> Facts {
 
 fn job(status: &str) -> Job {
     Job {
-        id: JobId::new("24115"),
-        status: status.into(),
-        request_id: None,
-        dataset_id: None,
+        request_id: Some(submission().request_id),
+        dataset_id: Some(DatasetId::new("5b02")),
         creation_time: Some(at(0)),
         update_time: Some(at(0)),
-        total_milliseconds: None,
-        profile_export_milliseconds: None,
-        dataset_write_milliseconds: None,
-        exported_profiles: None,
-        exported_profiles_by_namespace: BTreeMap::new(),
         batches: vec![JobBatch {
             id: BatchId::new("da5c"),
             segment_id: None,
             segment_ns: None,
             segment_status: Vec::new(),
         }],
-        errors: Vec::new(),
-        echoed: BTreeMap::new(),
+        ..Job::bare(JobId::new("24115"), status)
     }
 }
 
@@ -133,7 +157,15 @@ fn batch(status: &str) -> Batches {
 }
 
 fn known() -> Record {
-    Record::Known(submission(), JobId::new("24115"))
+    Record::Known(posted_submission(), JobId::new("24115"))
+}
+
+fn posted_submission() -> Submission {
+    Submission {
+        outcome: Some(SubmissionOutcome::Posted),
+        evidence: Some(SubmissionEvidence::Reply),
+        ..submission()
+    }
 }
 
 fn known_with(sighting: Sighting) -> Facts {
@@ -168,89 +200,16 @@ fn cancelling(accepted: Option<Timestamp>, now: Timestamp) -> Facts {
 fn a_new_export_is_held_before_its_intent_is_recorded() {
     let unheld = Facts {
         finalizer: Finalizer::Absent,
-        ..facts(Record::Fresh)
+        ..facts(FRESH)
     };
     assert_eq!(decide(&unheld).effect, Effect::Hold);
-    let Effect::Intend(intent) = decide(&facts(Record::Fresh)).effect else {
+    let Effect::Intend(intent) = decide(&facts(FRESH)).effect else {
         panic!()
     };
     assert_eq!(intent.request_id, submission().request_id);
     assert_eq!(intent.r#try, "fresh");
     assert_eq!((intent.intent_time, intent.send_before), (at(1), at(11)));
     assert_eq!(intent.settle_after, at(141));
-}
-
-#[test]
-fn only_the_pass_that_recorded_the_intent_may_send() {
-    let open = facts(Record::Open(submission()));
-    assert!(matches!(decide(&open).situation, Situation::InDoubt(_)));
-    for held in ["another-pass", ""] {
-        let plan = decide(&Facts {
-            held: Some(held.into()),
-            ..open.clone()
-        });
-        assert!(matches!(plan.situation, Situation::InDoubt(_)), "{held}");
-    }
-    let plan = decide(&Facts {
-        held: Some(NONCE.into()),
-        ..open
-    });
-    assert!(matches!(plan.effect, Effect::Post(_, _)));
-}
-
-#[test]
-fn nothing_is_sent_without_the_finalizer_or_to_another_target_than_the_intents() {
-    let open = Facts {
-        held: Some(NONCE.into()),
-        ..facts(Record::Open(submission()))
-    };
-    let unheld = Facts {
-        finalizer: Finalizer::Absent,
-        ..open.clone()
-    };
-    assert!(matches!(decide(&unheld).situation, Situation::InDoubt(_)));
-    let mut elsewhere = destination();
-    elsewhere.target.sandbox = "dev".into();
-    let moved = Facts {
-        destination: Need::Met(elsewhere),
-        ..open
-    };
-    assert!(matches!(decide(&moved).situation, Situation::InDoubt(_)));
-}
-
-#[test]
-fn a_deleted_export_is_never_submitted() {
-    for record in [Record::Fresh, Record::Open(submission())] {
-        let facts = Facts {
-            held: Some(NONCE.into()),
-            ..deleted(facts(record))
-        };
-        assert_eq!(decide(&facts).effect, Effect::Release);
-    }
-}
-
-#[test]
-fn a_deletion_in_doubt_warns_and_names_the_request_id() {
-    let plan = decide(&deleted(facts(Record::Open(submission()))));
-    let Situation::Leaving(Some(cause)) = plan.situation else {
-        panic!("{plan:?}")
-    };
-    assert_eq!(cause.reason, Reason::DeletedInDoubt);
-    assert!(cause.message.contains(&submission().request_id));
-}
-
-#[test]
-fn a_request_that_was_not_taken_waits_for_its_time() {
-    let early = Facts {
-        not_before: Some(at(5)),
-        ..facts(Record::Fresh)
-    };
-    assert_eq!(decide(&early).effect, Effect::WakeAt(at(5)));
-    let due = Facts {
-        not_before: Some(at(1)),
-        ..facts(Record::Fresh)
-    };
-    assert!(matches!(decide(&due).effect, Effect::Intend(_)));
 }
 
 #[test]
@@ -263,7 +222,7 @@ fn a_dataset_named_by_id_is_looked_at_before_anything_is_recorded() {
     let facts = Facts {
         destination,
         finalizer: Finalizer::Absent,
-        ..facts(Record::Fresh)
+        ..facts(FRESH)
     };
     assert_eq!(
         decide(&facts).effect,
@@ -276,12 +235,12 @@ fn what_is_missing_is_waited_for_and_what_is_wrong_stalls() {
     let cause = Cause::new(Reason::ConnectionNotFound, "none");
     let waiting = Facts {
         destination: Need::Waiting(cause.clone()),
-        ..facts(Record::Fresh)
+        ..facts(FRESH)
     };
     assert_eq!(decide(&waiting), rest(Situation::Waiting(cause.clone())));
     let wrong = Facts {
         destination: Need::Wrong(cause.clone()),
-        ..facts(Record::Fresh)
+        ..facts(FRESH)
     };
     assert_eq!(decide(&wrong), rest(Situation::Blocked(cause)));
 }
@@ -399,74 +358,15 @@ fn a_job_whose_connection_goes_elsewhere_is_neither_judged_nor_cancelled() {
 }
 
 #[test]
-fn a_deletion_looks_then_records_then_cancels_then_waits_for_the_end() {
-    let look = decide(&deleted(facts(known())));
-    assert!(matches!(look.effect, Effect::Look(_, _)));
-    let intend = decide(&deleted(known_with(seen("PROCESSING", Batches::NotAsked))));
-    assert!(matches!(intend.effect, Effect::IntendCancel(_)));
-    assert!(matches!(
-        decide(&cancelling(None, at(1))).effect,
-        Effect::Cancel(_, _, _)
-    ));
-    let wait = decide(&cancelling(Some(at(1)), at(2)));
-    assert_eq!(
-        wait.effect,
-        Effect::Follow(submission(), JobId::new("24115"), Some(at(600)))
-    );
-}
-
-#[test]
-fn a_deletion_of_a_job_that_is_not_shown_asks_to_cancel_it_once_all_the_same() {
-    let intend = decide(&deleted(known_with(Sighting::Missing)));
-    assert!(matches!(intend.effect, Effect::IntendCancel(_)));
-    let asked = Facts {
-        sighting: Sighting::Missing,
-        ..cancelling(None, at(1))
-    };
-    assert!(matches!(decide(&asked).effect, Effect::Cancel(_, _, _)));
-    let accepted = Facts {
-        sighting: Sighting::Missing,
-        ..cancelling(Some(at(1)), at(2))
-    };
-    assert_eq!(decide(&accepted).effect, Effect::Release);
-}
-
-#[test]
-fn a_deletion_of_a_finished_job_makes_no_call() {
-    for sighting in [
-        seen("SUCCEEDED", Batches::NotAsked),
-        seen("FAILED", Batches::NotAsked),
-        seen("CANCELLED", Batches::NotAsked),
-    ] {
-        let plan = decide(&deleted(known_with(sighting)));
-        assert_eq!(
-            (plan.situation, plan.effect),
-            (Situation::Leaving(None), Effect::Release)
-        );
-    }
-}
-
-#[test]
-fn a_cancellation_that_does_not_end_is_let_go_with_a_warning_that_names_the_job() {
-    let plan = decide(&cancelling(Some(at(1)), at(600)));
-    assert_eq!(plan.effect, Effect::Release);
-    let Situation::Leaving(Some(cause)) = plan.situation else {
-        panic!()
-    };
-    assert_eq!(cause.reason, Reason::CancelTimedOut);
-    assert!(cause.message.contains("24115") && cause.message.contains("5b02"));
-}
-
-#[test]
 fn an_ended_export_is_let_go_of_and_left_alone() {
-    let held = decide(&facts(Record::Ended));
+    let held = decide(&facts(Record::Ended(None)));
     assert_eq!(
         (held.situation, held.effect),
         (Situation::AtRest, Effect::Release)
     );
     let free = Facts {
         finalizer: Finalizer::Absent,
-        ..facts(Record::Ended)
+        ..facts(Record::Ended(None))
     };
     assert_eq!(decide(&free), rest(Situation::AtRest));
 }
@@ -510,37 +410,4 @@ fn only_what_proves_that_a_request_was_not_taken_lets_it_be_sent_again() {
         );
     }
     assert!(matches!(posted(Ok(job("NEW"))), Posted::Taken(_)));
-}
-
-#[test]
-fn a_record_is_open_until_an_id_an_end_or_a_proof_that_it_was_not_taken_is_there() {
-    let with = |outcome| Submission {
-        outcome,
-        ..submission()
-    };
-    assert_eq!(record(None, None, false), Record::Fresh);
-    assert_eq!(record(None, Some("1"), false), Record::Fresh);
-    for outcome in [
-        None,
-        Some(SubmissionOutcome::Posted),
-        Some(SubmissionOutcome::Adopted),
-    ] {
-        let submission = with(outcome);
-        assert_eq!(
-            record(Some(&submission), None, false),
-            Record::Open(submission.clone())
-        );
-    }
-    for outcome in [SubmissionOutcome::NotSent, SubmissionOutcome::Refused] {
-        assert_eq!(
-            record(Some(&with(Some(outcome))), None, false),
-            Record::Fresh
-        );
-    }
-    let submission = submission();
-    assert_eq!(record(Some(&submission), Some("24115"), false), known());
-    assert_eq!(
-        record(Some(&submission), Some("24115"), true),
-        Record::Ended
-    );
 }

@@ -1,0 +1,461 @@
+//! Which jobs and datasets the exports of this process claim, so that no job becomes two objects'
+//! and no two submissions that could not be told apart go into one dataset at a time.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+
+use super::pokes::Pokes;
+use crate::{
+    api::{ExportJob, RESTORED_LABEL, Submission, SubmissionOutcome, Target},
+    decide::export::{self, Title},
+    platform::JobId,
+};
+
+/// How many of those that wait for a dataset are woken when it becomes free: one will have it, and
+/// the others make up for one that wants it no more.
+const WOKEN: usize = 8;
+
+/// What the exports of a process claim.
+///
+/// # Guarantees
+///
+/// - A dataset that is taken exclusively is taken by one object at a time, from before its intent
+///   until its job's id or that there is none is on record.
+/// - What a deleted object had stays claimed until no job of it can appear any more.
+/// - Nothing is kept of an object that is gone and whose time is over.
+#[derive(Default)]
+pub struct Claims {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    objects: HashMap<String, Object>,
+    /// Who is about to submit, by UID: from before the intent until what became of it is on
+    /// record.
+    taken: HashMap<String, Target>,
+    waiting: Vec<Waiting>,
+    tombstones: Vec<Tombstone>,
+    /// The attempts that this process saw begin, or looked for, by UID.
+    begun: HashMap<String, i64>,
+    /// Every object that is there, by UID.
+    met: HashMap<String, Met>,
+    /// Before this time an object may have been deleted unnoticed.
+    complete_from: Option<Timestamp>,
+}
+
+/// An object that is there.
+struct Met {
+    namespace: String,
+    /// The version that was last seen of it. The API server says that those of one object can be
+    /// compared as numbers.
+    version: u64,
+}
+
+/// What an object's status says.
+#[derive(Clone, Debug, PartialEq)]
+struct Object {
+    name: String,
+    target: Target,
+    request_id: String,
+    intent_time: Timestamp,
+    jobs: Vec<JobId>,
+    state: State,
+}
+
+/// Whether a submission is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Settled,
+}
+
+struct Waiting {
+    target: Target,
+    object: ObjectRef<ExportJob>,
+    wake: Arc<Pokes<ExportJob>>,
+}
+
+/// What a deleted object had.
+struct Tombstone {
+    object: Object,
+    until: Timestamp,
+}
+
+impl Claims {
+    /// Takes note of an object as the API server has it, unless something newer was seen of it.
+    pub fn observe(&self, export: &ExportJob) {
+        let Some(uid) = export.uid() else { return };
+        let version = version(export);
+        let mut inner = self.inner();
+        if inner.met.get(&uid).is_some_and(|met| met.version > version) {
+            return;
+        }
+        let namespace = export.namespace().unwrap_or_default();
+        inner.met.insert(uid.clone(), Met { namespace, version });
+        let target = match claim(export) {
+            Some(object) => {
+                let settled = object.state == State::Settled;
+                let target = object.target.clone();
+                inner.objects.insert(uid, object);
+                settled.then_some(target)
+            }
+            None => inner.objects.remove(&uid).map(|object| object.target),
+        };
+        if let Some(target) = target {
+            inner.wake(&target);
+        }
+    }
+
+    /// Takes note of an object that a watch brought as new or changed: what this process saw
+    /// appear without a submission, nobody can have submitted before.
+    pub fn present(&self, export: &ExportJob) {
+        let Some(uid) = export.uid() else { return };
+        let fresh = export
+            .status
+            .as_ref()
+            .is_none_or(|status| status.submission.is_none() && status.attempts.is_empty());
+        // What a backup tool puts there was there before.
+        let restored = export.labels().contains_key(RESTORED_LABEL);
+        {
+            let mut inner = self.inner();
+            if fresh && !restored && !inner.met.contains_key(&uid) {
+                inner.begun.insert(uid, 1);
+            }
+        }
+        self.observe(export);
+    }
+
+    /// Everything in a namespace, or in all, was listed anew. The API server may have been
+    /// restored from a backup: versions go on from an older one, and no attempt that is not on
+    /// record counts as seen from its beginning.
+    pub fn relisted(
+        &self,
+        namespace: Option<&str>,
+        exports: &[Arc<ExportJob>],
+        window: SignedDuration,
+    ) {
+        let there: HashSet<String> = exports.iter().filter_map(|export| export.uid()).collect();
+        let gone: Vec<String> = {
+            let mut inner = self.inner();
+            inner.begun.clear();
+            inner.met.values_mut().for_each(|met| met.version = 0);
+            let within = |met: &Met| namespace.is_none_or(|namespace| met.namespace == namespace);
+            let met = inner.met.iter();
+            met.filter(|(uid, met)| within(met) && !there.contains(*uid))
+                .map(|(uid, _)| uid.clone())
+                .collect()
+        };
+        for uid in &gone {
+            self.gone(uid, window);
+        }
+        for export in exports {
+            self.observe(export);
+        }
+    }
+
+    /// From this time on no deletion goes unnoticed.
+    pub fn complete_from(&self, time: Timestamp) {
+        self.inner().complete_from.get_or_insert(time);
+    }
+
+    /// An attempt began in this process, or a job of it was looked for.
+    pub fn begun(&self, uid: &str, attempt: i64) {
+        self.inner().begun.insert(uid.to_owned(), attempt);
+    }
+
+    /// Whether this process saw the attempt begin.
+    #[must_use]
+    pub fn has_begun(&self, uid: &str, attempt: i64) -> bool {
+        self.inner().begun.get(uid) == Some(&attempt)
+    }
+
+    /// An object is gone. A job of it may appear until its submission's time is over.
+    pub fn gone(&self, uid: &str, window: SignedDuration) {
+        let mut inner = self.inner();
+        inner.begun.remove(uid);
+        inner.met.remove(uid);
+        let taken = inner.taken.remove(uid);
+        let object = inner.objects.remove(uid);
+        if let Some(target) = &taken {
+            inner.wake(target);
+        }
+        if let Some(object) = object {
+            inner.wake(&object.target);
+            let until = object
+                .intent_time
+                .saturating_add(window + window)
+                .unwrap_or(Timestamp::MAX);
+            inner.tombstones.push(Tombstone { object, until });
+        }
+    }
+
+    /// Others that are not settled in the same dataset.
+    #[must_use]
+    pub fn rivals(&self, uid: &str, target: &Target) -> Vec<String> {
+        self.inner().rivals(uid, target)
+    }
+
+    /// Wakes an object once the dataset may be free.
+    pub fn await_turn(
+        &self,
+        target: &Target,
+        object: ObjectRef<ExportJob>,
+        wake: &Arc<Pokes<ExportJob>>,
+    ) {
+        let mut inner = self.inner();
+        if !inner.waiting.iter().any(|waiting| waiting.object == object) {
+            inner.waiting.push(Waiting {
+                target: target.clone(),
+                object,
+                wake: Arc::clone(wake),
+            });
+        }
+    }
+
+    /// Takes a dataset for a submission; shared, if its job can be told from all others.
+    pub fn take(&self, uid: &str, target: &Target, share: Share) -> Taken {
+        let mut inner = self.inner();
+        match share {
+            Share::Exclusive if !inner.rivals(uid, target).is_empty() => Taken::No,
+            Share::Exclusive | Share::Shared => {
+                inner.taken.insert(uid.to_owned(), target.clone());
+                Taken::Yes
+            }
+        }
+    }
+
+    /// It is known by now whether jobs can be told apart: all that wait may look again.
+    pub fn wake_all(&self, tenant: &Target) {
+        self.inner().waiting.retain(|waiting| {
+            let theirs = is_same_tenant(&waiting.target, tenant);
+            if theirs {
+                waiting.wake.poke(waiting.object.clone());
+            }
+            !theirs
+        });
+    }
+
+    /// What became of a submission is on record, or nothing was recorded at all.
+    pub fn release(&self, uid: &str) {
+        let mut inner = self.inner();
+        if let Some(target) = inner.taken.remove(uid) {
+            inner.wake(&target);
+        }
+    }
+
+    /// Whether another object has this job.
+    #[must_use]
+    pub fn is_claimed(&self, uid: &str, target: &Target, job: &JobId) -> bool {
+        let inner = self.inner();
+        let theirs = inner
+            .objects
+            .iter()
+            .filter(|(other, _)| *other != uid)
+            .map(|(_, object)| object);
+        theirs
+            .chain(inner.tombstones.iter().map(|tombstone| &tombstone.object))
+            .any(|object| is_same_tenant(&object.target, target) && object.jobs.contains(job))
+    }
+
+    /// Whether another object had the job on record before this one.
+    #[must_use]
+    pub fn title(&self, uid: &str, target: &Target, job: &JobId) -> Title {
+        let inner = self.inner();
+        let Some(own) = inner.objects.get(uid) else {
+            return Title::Clear;
+        };
+        let contested = inner.objects.iter().any(|(other, object)| {
+            other != uid
+                && is_same_tenant(&object.target, target)
+                && object.jobs.contains(job)
+                && (object.intent_time, other.as_str()) < (own.intent_time, uid)
+        });
+        if contested {
+            Title::Contested
+        } else {
+            Title::Clear
+        }
+    }
+
+    /// What others claim, from the objects as they were just listed, and from what is in memory.
+    #[must_use]
+    pub fn facts(
+        &self,
+        uid: &str,
+        target: &Target,
+        now: Timestamp,
+        listed: &[ExportJob],
+    ) -> export::Claims {
+        let mut inner = self.inner();
+        inner.tombstones.retain(|tombstone| tombstone.until > now);
+        let mut claims = export::Claims {
+            complete_from: inner.complete_from.unwrap_or(Timestamp::MIN),
+            ..export::Claims::default()
+        };
+        let fresh = listed
+            .iter()
+            .filter_map(|export| Some((export.uid()?, claim(export)?)));
+        let mut all: HashMap<String, Object> = inner.objects.clone();
+        all.extend(fresh);
+        for (other, object) in &all {
+            if !is_same_tenant(&object.target, target) {
+                continue;
+            }
+            // Ours, while it is open: the jobs of earlier attempts.
+            if other == uid {
+                claims.jobs.extend(object.jobs.iter().cloned());
+                continue;
+            }
+            claims.jobs.extend(object.jobs.iter().cloned());
+            claims.request_ids.push(object.request_id.clone());
+            if object.state == State::Open && object.target == *target {
+                claims.open.push(object.name.clone());
+            }
+        }
+        for Tombstone { object, until: _ } in &inner.tombstones {
+            if is_same_tenant(&object.target, target) {
+                claims.jobs.extend(object.jobs.iter().cloned());
+                claims.request_ids.push(object.request_id.clone());
+                if object.state == State::Open && object.target == *target {
+                    claims.open.push(format!("{} (deleted)", object.name));
+                }
+            }
+        }
+        claims
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn rivals(&self, uid: &str, target: &Target) -> Vec<String> {
+        let on_record = self
+            .objects
+            .iter()
+            .filter(|(other, object)| {
+                *other != uid && object.state == State::Open && object.target == *target
+            })
+            .map(|(_, object)| object.name.clone());
+        let about_to = self
+            .taken
+            .iter()
+            .filter(|(other, taken)| {
+                *other != uid && *taken == target && !self.objects.contains_key(*other)
+            })
+            .map(|_| "another export".to_owned());
+        let taken_again = self.taken.iter().filter_map(|(other, taken)| {
+            let object = self.objects.get(other)?;
+            let other_try = *other != uid && taken == target && object.state == State::Settled;
+            other_try.then(|| object.name.clone())
+        });
+        on_record.chain(about_to).chain(taken_again).collect()
+    }
+
+    /// Wakes some of those that wait for a dataset.
+    fn wake(&mut self, target: &Target) {
+        let mut woken = 0;
+        self.waiting.retain(|waiting| {
+            if waiting.target == *target && woken < WOKEN {
+                waiting.wake.poke(waiting.object.clone());
+                woken += 1;
+                false
+            } else {
+                true
+            }
+        });
+    }
+}
+
+/// How a dataset is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// Nobody else submits into it meanwhile.
+    Exclusive,
+    /// Others may.
+    Shared,
+}
+
+/// Whether a dataset was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It was.
+    Yes,
+    /// Somebody else has it.
+    No,
+}
+
+fn version(export: &ExportJob) -> u64 {
+    let version = export.resource_version();
+    version
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(0)
+}
+
+fn is_same_tenant(a: &Target, b: &Target) -> bool {
+    let Target {
+        platform,
+        organization_id,
+        sandbox,
+        dataset_id: _,
+    } = a;
+    *platform == b.platform && *organization_id == b.organization_id && *sandbox == b.sandbox
+}
+
+/// What an object's status claims; nothing without a submission.
+fn claim(export: &ExportJob) -> Option<Object> {
+    let status = export.status.as_ref()?;
+    let submission = status.submission.as_ref()?;
+    let Submission {
+        attempt: _,
+        r#try: _,
+        request_id,
+        fingerprint: _,
+        target,
+        intent_time,
+        send_before: _,
+        settle_after: _,
+        outcome,
+        evidence: _,
+        candidates: _,
+        answer: _,
+        surplus_job_ids,
+    } = submission;
+    let earlier = status.attempts.iter().map(|attempt| &attempt.job_id);
+    let jobs = status
+        .job_id
+        .iter()
+        .chain(surplus_job_ids)
+        .chain(earlier)
+        .map(JobId::new)
+        .collect();
+    let untaken = matches!(
+        outcome,
+        Some(
+            SubmissionOutcome::NotSent
+                | SubmissionOutcome::Refused
+                | SubmissionOutcome::NotTaken
+                | SubmissionOutcome::Rejected
+        )
+    );
+    let settled = status.job_id.is_some() || status.completion_time.is_some() || untaken;
+    Some(Object {
+        name: format!(
+            "ExportJob {} of namespace {}",
+            export.name_any(),
+            export.namespace().unwrap_or_default()
+        ),
+        target: target.clone(),
+        request_id: request_id.clone(),
+        intent_time: *intent_time,
+        jobs,
+        state: if settled { State::Settled } else { State::Open },
+    })
+}

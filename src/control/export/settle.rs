@@ -1,0 +1,262 @@
+//! Reading the platform's list for a submission, and recording what it says.
+
+use kube::{api::ListParams, runtime::controller::Action};
+use tracing::info;
+
+use super::{
+    super::{Context, PassError, events::Tone},
+    Next,
+    observe::Seen,
+    report, step, suspect,
+};
+use crate::{
+    api::{
+        Attempt, ExportJob, Reason, Submission, SubmissionEvidence, SubmissionOutcome, Target,
+        whole_second,
+    },
+    decide::{
+        Cause, Need,
+        export::{Back, Claims, List, Reading, Record, Situation},
+        request,
+    },
+    platform::Job,
+    polling::{ListReading, trouble},
+};
+
+/// How many attempts a status shows.
+const ATTEMPTS: usize = 10;
+
+/// Reads the list, and after it, if it may settle anything, what other objects claim.
+pub(super) async fn read(export: &ExportJob, context: &Context, seen: &Seen, back: Back) -> List {
+    let shared = &context.shared;
+    let Some(client) = seen.client() else {
+        return List::Failed(Cause::new(
+            Reason::ConnectionNotReady,
+            "the connection is gone",
+        ));
+    };
+    let since = match back {
+        Back::ToIntent(time) | Back::ToCreation(time) => time,
+    };
+    let lists = &shared.submissions.lists;
+    let reading = match lists.read(&client.platform, &client.target, since).await {
+        Ok(reading) => reading,
+        Err(error) => {
+            suspect(export, context, &error);
+            return List::Failed(trouble(&error));
+        }
+    };
+    shared.board.take_reading(&client.target, &reading);
+    let uid = &seen.facts.identity.uid;
+    let Some((target, request_id)) = sought(seen) else {
+        return List::Failed(Cause::new(
+            Reason::ConnectionNotReady,
+            "the dataset is gone",
+        ));
+    };
+    let named = |job: &&Job| job.request_id.as_ref() == Some(&request_id);
+    let claims = match back {
+        // The request id alone is looked for.
+        Back::ToCreation(_) => {
+            shared.submissions.claims.begun(uid, attempt(seen));
+            shared
+                .submissions
+                .claims
+                .facts(uid, &target, seen.facts.now, &[])
+        }
+        Back::ToIntent(_) if reading.jobs.iter().any(|job| named(&job)) => shared
+            .submissions
+            .claims
+            .facts(uid, &target, seen.facts.now, &[]),
+        Back::ToIntent(_) => match claimed(context, seen, &target).await {
+            Ok(claims) => claims,
+            Err(cause) => return List::Failed(cause),
+        },
+    };
+    List::Read(filtered(&reading, &target, &request_id, claims))
+}
+
+/// The target and the request id that are looked for.
+fn sought(seen: &Seen) -> Option<(Target, String)> {
+    let facts = &seen.facts;
+    match &facts.record {
+        Record::Open(submission) | Record::Known(submission, _) => {
+            Some((submission.target.clone(), submission.request_id.clone()))
+        }
+        Record::Fresh { attempt } => match &facts.destination {
+            Need::Met(destination) => {
+                let identity = &facts.identity;
+                let id = request::request_id(&identity.cluster, &identity.uid, *attempt);
+                Some((destination.target.clone(), id))
+            }
+            Need::Waiting(_) | Need::Wrong(_) => None,
+        },
+        Record::Ended(_) => None,
+    }
+}
+
+fn attempt(seen: &Seen) -> i64 {
+    match &seen.facts.record {
+        Record::Fresh { attempt } => *attempt,
+        Record::Open(submission) | Record::Known(submission, _) => submission.attempt,
+        Record::Ended(_) => 0,
+    }
+}
+
+/// What others claim, as the API server has it now: another leader may have recorded what no
+/// watch has brought yet.
+async fn claimed(context: &Context, seen: &Seen, target: &Target) -> Result<Claims, Cause> {
+    let shared = &context.shared;
+    let mut params = ListParams::default();
+    if let Some(dataset) = &target.dataset_id {
+        params = params.fields(&format!("status.datasetId={dataset}"));
+    }
+    let listed = context.everywhere().list(&params).await.map_err(|error| {
+        let message = format!("the exports of this cluster cannot be listed: {error}");
+        Cause::new(Reason::SubmissionInDoubt, message)
+    })?;
+    let uid = &seen.facts.identity.uid;
+    let now = seen.facts.now;
+    Ok(shared
+        .submissions
+        .claims
+        .facts(uid, target, now, &listed.items))
+}
+
+fn filtered(reading: &ListReading, target: &Target, request_id: &str, claims: Claims) -> Reading {
+    let matters = |job: &&Job| {
+        let into = job
+            .dataset_id
+            .as_ref()
+            .map(crate::platform::DatasetId::as_str);
+        into == target.dataset_id.as_deref() || job.request_id.as_deref() == Some(request_id)
+    };
+    Reading {
+        began: reading.began,
+        jobs: reading.jobs.iter().filter(matters).cloned().collect(),
+        depth: reading.depth,
+        quality: reading.quality,
+        claims,
+    }
+}
+
+/// Records what is known of a submission by now.
+pub(super) async fn record(
+    export: &ExportJob,
+    context: &Context,
+    seen: &Seen,
+    submission: Submission,
+    situation: &Situation,
+) -> Result<Next, PassError> {
+    let shared = &context.shared;
+    let mut status = report::project(export, seen, situation);
+    let outcome = submission.outcome;
+    let asked = !submission.candidates.is_empty();
+    let request_id = submission.request_id.clone();
+    status.submission = Some(submission);
+    let written = context.write_status(export, status).await?;
+    shared.submissions.claims.observe(&written);
+    match outcome {
+        Some(outcome @ (SubmissionOutcome::NotTaken | SubmissionOutcome::NotSent)) => {
+            let uid = &seen.facts.identity.uid;
+            shared.submissions.claims.release(uid);
+            shared.retries.forget(uid);
+            shared.metrics.submission(outcome.into());
+            info!(request_id, outcome = <&str>::from(outcome), "settled");
+        }
+        Some(
+            SubmissionOutcome::Posted
+            | SubmissionOutcome::Adopted
+            | SubmissionOutcome::Refused
+            | SubmissionOutcome::Rejected,
+        )
+        | None => {}
+    }
+    if asked {
+        report::announce(export, &written, situation, context).await;
+    }
+    Ok(step(written))
+}
+
+/// Records that a job is the submission's.
+pub(super) async fn adopt(
+    export: &ExportJob,
+    context: &Context,
+    seen: &Seen,
+    submission: Submission,
+    job: &Job,
+) -> Result<Next, PassError> {
+    let shared = &context.shared;
+    let uid = &seen.facts.identity.uid;
+    let mut status = report::project(export, seen, &Situation::Running(None));
+    let how = match submission.evidence {
+        Some(SubmissionEvidence::RequestId) => "it carries this export's request id",
+        Some(SubmissionEvidence::Person) => "a person said so",
+        Some(
+            SubmissionEvidence::Window
+            | SubmissionEvidence::Reply
+            | SubmissionEvidence::Unsent
+            | SubmissionEvidence::Gateway
+            | SubmissionEvidence::Tag
+            | SubmissionEvidence::List,
+        )
+        | None => "it is the only one into the dataset at that time that nobody else has",
+    };
+    let note = format!("found job {} in the platform: {how}", job.id);
+    let request_id = submission.request_id.clone();
+    status.dataset_id.clone_from(&submission.target.dataset_id);
+    status.job_id = Some(job.id.to_string());
+    status.start_time = Some(whole_second(
+        job.creation_time.unwrap_or(submission.intent_time),
+    ));
+    status.submission = Some(submission);
+    let written = context.write_status(export, status).await?;
+    shared.submissions.claims.observe(&written);
+    shared.submissions.claims.release(uid);
+    shared.retries.forget(uid);
+    shared.metrics.submission(SubmissionOutcome::Adopted.into());
+    info!(job = %job.id, request_id, how, "found the export's job");
+    let (tone, reason) = (Tone::Normal, Reason::Running);
+    shared
+        .events
+        .publish(&written, tone, "Adopt", reason, &note)
+        .await;
+    Ok(step(written))
+}
+
+/// Records that an attempt failed, so that the next one can begin.
+pub(super) async fn retry(
+    export: &ExportJob,
+    context: &Context,
+    seen: &Seen,
+    submission: Submission,
+    job: &Job,
+    situation: &Situation,
+) -> Result<Next, PassError> {
+    let shared = &context.shared;
+    let uid = &seen.facts.identity.uid;
+    let mut status = report::project(export, seen, situation);
+    let Submission { attempt, .. } = submission;
+    status.attempts.push(Attempt {
+        attempt,
+        job_id: job.id.to_string(),
+        outcome: job.status.clone(),
+        start_time: status.start_time,
+        completion_time: whole_second(job.update_time.unwrap_or(seen.facts.now)),
+        message: job.errors.first().map(|error| error.message.clone()),
+    });
+    let surplus = status.attempts.len().saturating_sub(ATTEMPTS);
+    status.attempts.drain(..surplus);
+    status.submission = None;
+    status.job_id = None;
+    status.start_time = None;
+    let written = context.write_status(export, status).await?;
+    shared.board.forget(uid);
+    shared.submissions.claims.observe(&written);
+    shared
+        .submissions
+        .claims
+        .begun(uid, attempt.saturating_add(1));
+    report::announce(export, &written, situation, context).await;
+    Ok(Next::Rest(Action::requeue(std::time::Duration::ZERO)))
+}

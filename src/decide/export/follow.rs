@@ -1,0 +1,155 @@
+//! A job that the platform has: followed to its end, or to the next attempt.
+
+use jiff::Timestamp;
+
+use super::{
+    super::{Cause, Finalizer, Need},
+    facts::{Batches, Echo, Facts, Sighted, Sighting},
+    plan::{DataAvailability, Effect, Ending, Plan, Situation, plan, rest},
+};
+use crate::{
+    api::{Reason, Submission},
+    platform::{Batch, BatchState, Job, JobId, JobState},
+};
+
+/// The platform has the job: it is followed to its end.
+pub(super) fn follow(facts: &Facts, submission: &Submission, id: &JobId) -> Plan {
+    // Stripped by hand while the job may run: put on again, or a deletion would leave it running.
+    if facts.finalizer == Finalizer::Absent {
+        return plan(Situation::Running(None), Effect::Hold);
+    }
+    match &facts.service {
+        Need::Met(()) => {}
+        Need::Waiting(cause) | Need::Wrong(cause) => {
+            return rest(Situation::Running(Some(cause.clone())));
+        }
+    }
+    let on = Effect::Follow(submission.clone(), id.clone(), None);
+    match &facts.sighting {
+        Sighting::Unseen => plan(Situation::Running(None), on),
+        Sighting::Missing => {
+            let cause = Cause::new(
+                Reason::JobNotFound,
+                format!("the platform shows no job {id} at the moment; it is looked for again"),
+            );
+            plan(Situation::Running(Some(cause)), on)
+        }
+        Sighting::Trouble(cause) => plan(Situation::Running(Some(cause.clone())), on),
+        Sighting::Job { job, batches: _ } if is_anothers(facts, submission, job) => {
+            rest(Situation::Foreign)
+        }
+        Sighting::Job { job, batches } => match job.state() {
+            JobState::Running => plan(Situation::Running(None), on),
+            JobState::Unknown => {
+                let cause = Cause::new(
+                    Reason::UnknownStatus,
+                    format!(
+                        "the platform gives the job's status as {}, which no document names; it \
+                         is followed on",
+                        job.status
+                    ),
+                );
+                plan(Situation::Running(Some(cause)), on)
+            }
+            JobState::Failed => failed(facts, submission, id, job),
+            JobState::Cancelled => rest(Situation::Ends(Ending::CancelledInPlatform)),
+            JobState::Succeeded => succeeded(facts, job, batches, on),
+        },
+    }
+}
+
+/// Whether a job is known to be another's: the platform shows request ids, and this is not ours.
+/// A person's word stands above that.
+fn is_anothers(facts: &Facts, submission: &Submission, job: &Job) -> bool {
+    use crate::api::SubmissionEvidence::Person;
+    facts.echo == Echo::Yes
+        && submission.evidence != Some(Person)
+        && job
+            .request_id
+            .as_ref()
+            .is_some_and(|id| *id != submission.request_id)
+}
+
+/// The job failed: the end, unless another attempt may follow. That the platform says so is asked
+/// for once more before, since a list may show an older state.
+fn failed(facts: &Facts, submission: &Submission, id: &JobId, job: &Job) -> Plan {
+    if submission.attempt > i64::from(facts.wishes.retries) {
+        return rest(Situation::Ends(Ending::Failed));
+    }
+    match facts.sighted {
+        Sighted::Before => plan(
+            Situation::Running(None),
+            Effect::Look(submission.clone(), id.clone()),
+        ),
+        Sighted::InThisPass => {
+            let message = format!("job {id} failed; another attempt follows");
+            plan(
+                Situation::Retrying(Cause::new(Reason::RetryScheduled, message)),
+                Effect::Retry(submission.clone(), Box::new(job.clone())),
+            )
+        }
+    }
+}
+
+/// The job succeeded: the export is complete when its batches can be read, or when waiting for
+/// that has taken too long.
+pub(super) fn succeeded(facts: &Facts, job: &Job, batches: &Batches, on: Effect) -> Plan {
+    let ends = |data| rest(Situation::Ends(Ending::Succeeded(data)));
+    let unknown =
+        |reason, message: String| ends(DataAvailability::Unknown(Cause::new(reason, message)));
+    if job.batches.is_empty() {
+        return unknown(
+            Reason::NoBatch,
+            "the platform named no batch, so whether the data can be read was not seen".into(),
+        );
+    }
+    let ended = job.update_time.unwrap_or(facts.now);
+    let deadline = ended
+        .saturating_add(facts.limits.batch)
+        .unwrap_or(Timestamp::MAX);
+    let late = facts.now >= deadline;
+    let seen = match batches {
+        Batches::NotAsked => return plan(Situation::Running(None), on),
+        Batches::Refused(cause) if late => {
+            return ends(DataAvailability::Unknown(cause.clone()));
+        }
+        Batches::Refused(cause) => {
+            return plan(Situation::WaitingForBatch(cause.clone()), on);
+        }
+        Batches::Seen(seen) => seen,
+    };
+    let state = |batch: &Option<Batch>| {
+        batch
+            .as_ref()
+            .map_or(BatchState::Pending, |batch| BatchState::of(&batch.status))
+    };
+    let of = |wanted: BatchState| {
+        seen.iter()
+            .filter(move |(_, batch)| state(batch) == wanted)
+            .map(|(id, _)| id)
+    };
+    if let Some(id) = of(BatchState::Unreadable).next() {
+        return unknown(
+            Reason::BatchUnreadable,
+            format!(
+                "the Catalog shows batch {id} in a state from which it does not become readable"
+            ),
+        );
+    }
+    match of(BatchState::Pending).next() {
+        None => ends(DataAvailability::Readable),
+        Some(id) if late => unknown(
+            Reason::BatchNotSeen,
+            format!("the Catalog did not show batch {id} as readable in time; look at it there"),
+        ),
+        Some(id) => {
+            let cause = Cause::new(
+                Reason::WaitingForBatch,
+                format!(
+                    "the job succeeded; batch {id} is not readable yet (looked at until {deadline})"
+                ),
+            );
+            plan(Situation::WaitingForBatch(cause), on)
+        }
+    }
+}
