@@ -9,7 +9,7 @@ use crate::ids;
 use crate::reply::{Reply, gateway_error};
 
 /// A call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) path: String,
@@ -18,6 +18,22 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
     /// The caller's `X-Request-Id`, or one made as the gateway makes it.
     pub(crate) request_id: String,
+    /// Its place in the ledger.
+    pub(crate) index: usize,
+    /// Whether it takes effect once more, because a fault says so.
+    pub(crate) surplus: bool,
+    /// How many calls for the list do not see a job that it makes.
+    pub(crate) visible_after_list_calls: u64,
+}
+
+/// What made a job or a dataset, for the ledger.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause {
+    /// The call's place in the ledger.
+    pub(crate) call: usize,
+    pub(crate) request_id: String,
+    /// Whether the call had taken effect before.
+    pub(crate) surplus: bool,
 }
 
 impl Call {
@@ -37,6 +53,18 @@ impl Call {
             headers: parts.headers,
             body,
             request_id,
+            index: 0,
+            surplus: false,
+            visible_after_list_calls: 0,
+        }
+    }
+
+    /// What the ledger says of what this call makes.
+    pub(crate) fn cause(&self) -> Cause {
+        Cause {
+            call: self.index,
+            request_id: self.request_id.clone(),
+            surplus: self.surplus,
         }
     }
 

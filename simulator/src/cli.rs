@@ -223,9 +223,11 @@ pub enum RunError {
 /// What no flag says: endpoints, switches, faults, the ledger.
 fn long_help() -> String {
     format!(
-        "{}{}{}",
+        "{}{}{}{}{}",
         include_str!("help/platform.txt"),
         switches::help(),
+        include_str!("help/faults.txt"),
+        switches::lasting_help(),
         include_str!("help/admin.txt")
     )
 }

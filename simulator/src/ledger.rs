@@ -1,11 +1,12 @@
 //! The ledger: every call, job and dataset, as the tests judge them. No secret gets into it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use axum::http::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::call::{Call, Route};
+use crate::call::{Call, Cause, Route};
 use crate::clock::rfc3339;
 use crate::exports;
 use crate::exports::job::{Job, Phase};
@@ -16,6 +17,24 @@ use crate::world::{Credentials, World};
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     calls: Vec<Entry>,
+}
+
+/// What became of a call's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Fate {
+    /// It was left to HTTP.
+    Kept,
+    /// It was closed without an answer.
+    Closed,
+    /// It was reset without an answer.
+    Reset,
+    /// It was left without an answer, and closed at last.
+    Hung,
+    /// It ended in the middle of the answer.
+    Truncated,
+    /// The caller left before there was an answer.
+    Left,
 }
 
 /// A call.
@@ -32,11 +51,18 @@ struct Entry {
     /// None while it is under way, and if it never was answered.
     status: Option<u16>,
     committed: bool,
+    /// When it took effect, each time.
+    committed_at: Vec<String>,
     fault: Option<String>,
+    /// None while it is under way.
+    connection: Option<Fate>,
     /// None where nobody asked: at IMS, and where a fault answered first.
     authorized: Option<bool>,
     #[serde(skip)]
     route: &'static str,
+    /// The job that it asks to cancel.
+    #[serde(skip)]
+    cancels: Option<i64>,
 }
 
 impl Ledger {
@@ -46,6 +72,10 @@ impl Ledger {
         // IMS is told secrets.
         let told = route != Route::Token;
         let index = self.calls.len();
+        let cancels = match &route {
+            Route::Job(id) if call.method != Method::GET => id.parse().ok(),
+            _ => None,
+        };
         self.calls.push(Entry {
             at: rfc3339(wall),
             index,
@@ -56,25 +86,35 @@ impl Ledger {
             body: call.json().filter(|_| told),
             status: None,
             committed: false,
+            committed_at: Vec::new(),
             fault,
+            connection: None,
             authorized: None,
             route: route.template(),
+            cancels,
         });
         index
     }
 
-    /// Notes that the tenant has acted on a call.
-    pub(crate) fn act(&mut self, index: usize, committed: bool, authorized: Option<bool>) {
+    /// Notes that the tenant has acted on a call at `wall`; `effect` if that changed it.
+    pub(crate) fn act(&mut self, index: usize, wall: i64, effect: bool, authorized: Option<bool>) {
         if let Some(entry) = self.calls.get_mut(index) {
-            entry.committed = committed;
             entry.authorized = authorized;
+            if effect {
+                entry.committed = true;
+                entry.committed_at.push(rfc3339(wall));
+            }
         }
     }
 
-    /// Notes how a call was answered.
-    pub(crate) fn end(&mut self, index: usize, status: u16) {
-        if let Some(entry) = self.calls.get_mut(index) {
-            entry.status = Some(status);
+    /// Notes how a call ends: with which status, if any, and what becomes of its connection. A
+    /// caller who has left is not answered any more.
+    pub(crate) fn end(&mut self, index: usize, status: Option<u16>, fate: Fate) {
+        if let Some(entry) = self.calls.get_mut(index)
+            && entry.connection.is_none()
+        {
+            entry.status = status;
+            entry.connection = Some(fate);
         }
     }
 }
@@ -96,6 +136,8 @@ pub(crate) fn ledger(world: &World) -> Value {
                 "deletedAt": job.stamps.deleted.map(rfc3339),
                 "deleteRequests": job.delete_requests,
                 "foreign": job.foreign,
+                "call": job.cause.as_ref().map(|cause| cause.call),
+                "surplus": is_surplus(job.cause.as_ref()),
             })
         })
         .collect();
@@ -106,6 +148,9 @@ pub(crate) fn ledger(world: &World) -> Value {
         .map(|dataset| {
             json!({
                 "id": dataset.id,
+                "requestId": dataset.cause.as_ref().map(|cause| &cause.request_id),
+                "call": dataset.cause.as_ref().map(|cause| cause.call),
+                "surplus": is_surplus(dataset.cause.as_ref()),
                 "name": dataset.body.get("name"),
                 "sandbox": dataset.sandbox,
                 "createdAt": rfc3339(dataset.created),
@@ -124,6 +169,11 @@ pub(crate) fn ledger(world: &World) -> Value {
     });
     redact(&mut ledger, &world.credentials);
     ledger
+}
+
+/// Whether a fault made it, by letting a call take effect twice.
+fn is_surplus(cause: Option<&Cause>) -> bool {
+    cause.is_some_and(|cause| cause.surplus)
 }
 
 /// The status as the API would show it; that of a job which it knows no more is where it stood.
@@ -149,6 +199,25 @@ pub(crate) fn summary(world: &World) -> Value {
     let duplicate_bodies = own
         .iter()
         .filter(|job| !bodies.insert((&job.sandbox, job.body.to_string())));
+    let mut by_request_id: HashMap<&str, usize> = HashMap::new();
+    for job in own.iter().filter(|job| !is_surplus(job.cause.as_ref())) {
+        *by_request_id.entry(&job.request_id).or_default() += 1;
+    }
+    let asked: HashSet<i64> = world
+        .ledger
+        .calls
+        .iter()
+        .filter_map(|call| call.cancels)
+        .collect();
+    let foreign_deleted = world
+        .jobs
+        .values()
+        .filter(|job| job.foreign && asked.contains(&job.id));
+    let surplus_jobs = own.iter().filter(|job| is_surplus(job.cause.as_ref()));
+    let surplus_datasets = world
+        .datasets
+        .values()
+        .filter(|dataset| is_surplus(dataset.cause.as_ref()));
     json!({
         "exports": {
             "created": own.len(),
@@ -167,6 +236,10 @@ pub(crate) fn summary(world: &World) -> Value {
         "requestsByRoute": routes,
         "duplicateRequestIds": duplicate_request_ids.count(),
         "duplicateBodies": duplicate_bodies.count(),
+        "createdByRequestIdMaximum": by_request_id.values().max().copied().unwrap_or_default(),
+        "createdOverOne": by_request_id.values().filter(|count| **count > 1).count(),
+        "foreignDeleted": foreign_deleted.count(),
+        "surplus": {"exports": surplus_jobs.count(), "datasets": surplus_datasets.count()},
     })
 }
 

@@ -4,14 +4,16 @@
 //! strict about what the documents allow, can be switched wherever the documents contradict each
 //! other, can fail on purpose, and keeps a ledger of every call.
 //!
-//! The map of the code: a [`Simulator`] reads calls (`server`), asks the faults (`faults`) what
-//! to do with them, and lets the tenant's memory (`world`) answer: `ims` for tokens,
-//! `gateway` for who may call, `exports` and `catalog` for the rest. `switches` says how,
-//! `ledger` notes it, and `admin` is how a test steers it.
+//! The map of the code: a [`Simulator`] (`server`) reads calls (`answer`), asks the faults
+//! (`faults`) what to do with them, and lets the tenant's memory (`world`) answer: `ims` for
+//! tokens, `gateway` for who may call, `exports` and `catalog` for the rest. `switches` says how,
+//! `wire` breaks connections where a fault wants it, `ledger` notes it all, and `admin` is how a
+//! test steers it.
 //!
 //! Nothing here is shared with the operator, so that one misunderstanding cannot hide in both.
 
 mod admin;
+mod answer;
 mod call;
 mod catalog;
 mod cli;
@@ -27,6 +29,7 @@ mod reply;
 mod server;
 mod shape;
 mod switches;
+mod wire;
 mod world;
 
 pub use cli::Cli;

@@ -53,6 +53,14 @@ impl Reply {
         }
     }
 
+    /// Adds a header unless the answer has it already.
+    pub(crate) fn or_with(self, name: HeaderName, value: &str) -> Self {
+        if self.headers.iter().any(|(known, _)| *known == name) {
+            return self;
+        }
+        self.with_text(name, value)
+    }
+
     pub(crate) fn effective(mut self) -> Self {
         self.effect = true;
         self

@@ -38,6 +38,8 @@ pub(crate) struct World {
     /// The jobs that have not ended.
     pub(crate) live: BTreeSet<i64>,
     pub(crate) next_job_id: i64,
+    /// How many pages of the list of jobs were served.
+    pub(crate) list_calls: u64,
     pub(crate) ledger: Ledger,
 }
 
@@ -121,6 +123,7 @@ impl World {
             order: BTreeSet::new(),
             live: BTreeSet::new(),
             next_job_id: 1001,
+            list_calls: 0,
             ledger: Ledger::default(),
         })
     }

@@ -30,6 +30,8 @@ pub(super) struct Seed {
     outcome: Option<Outcome>,
     duration_seconds: Option<f64>,
     foreign: bool,
+    /// How many calls for the list do not see it.
+    visible_after_list_calls: u64,
     /// Served verbatim by GET, and by the list unless there is a `listDocument`.
     document: Option<Box<RawValue>>,
     list_document: Option<Box<RawValue>>,
@@ -114,6 +116,8 @@ pub(super) fn seed(world: &mut World, seed: Seed, now: &Now) -> Answer {
         duration,
         profiles: plan.profiles,
         created: created.unwrap_or(now.wall),
+        visible_after_list_calls: seed.visible_after_list_calls,
+        cause: None,
         foreign: seed.foreign,
     };
     let id = exports::insert(world, draft, now);

@@ -263,9 +263,7 @@ async fn put_policies(State(simulator): State<Simulator>, body: Bytes) -> Respon
 }
 
 async fn show_clock(State(simulator): State<Simulator>) -> Response<Body> {
-    run(&simulator, |world, _| {
-        Ok(ok(&json!({"scale": world.clock.scale()})))
-    })
+    run(&simulator, |world, _| Ok(ok(&tenant::clock(world))))
 }
 
 async fn put_clock(State(simulator): State<Simulator>, body: Bytes) -> Response<Body> {

@@ -76,7 +76,7 @@ pub(super) fn seed_dataset(world: &mut World, seed: Seed, now: &Now) -> Answer {
     }
     let sandbox = seed.sandbox.unwrap_or_else(|| first_sandbox(world));
     let created = seed.created.unwrap_or(now.wall);
-    let id = catalog::insert(world, &sandbox, seed.id, seed.body, created);
+    let id = catalog::insert(world, &sandbox, seed.id, seed.body, created, now);
     if let Some(dataset) = world.datasets.get_mut(&id) {
         dataset.document = seed.document;
     }
@@ -109,7 +109,7 @@ pub(super) fn steer_dataset(world: &mut World, id: &str, steering: Steering) -> 
         dataset.body = body;
         dataset.updated = now.wall;
         dataset.revision += 1;
-        dataset.index_tags(now.wall);
+        dataset.index_tags(now.steady);
     }
     Ok(done())
 }

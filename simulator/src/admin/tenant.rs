@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, Patch, Refusal, done, ok};
-use crate::clock::{Now, check_scale};
+use crate::clock::{Now, check_scale, check_shift};
 use crate::exports::job::Outcome;
 use crate::options::{OptionsError, Sandbox};
 use crate::world::{World, check_duration};
@@ -46,11 +46,15 @@ pub(super) struct PolicyList {
     merge_policies: Vec<String>,
 }
 
-/// The speed of the jobs' clock from now on.
+/// The speed of the jobs' clock, and how wrong the tenant's own goes, from now on.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ClockPatch {
-    scale: f64,
+    #[serde(default)]
+    scale: Option<f64>,
+    /// How far the tenant's wall is ahead of the machine's.
+    #[serde(default)]
+    shift_seconds: Option<i64>,
 }
 
 /// Changes to what future jobs and datasets are like.
@@ -123,9 +127,23 @@ pub(super) fn put_policies(world: &mut World, list: PolicyList) -> Answer {
 }
 
 pub(super) fn put_clock(world: &mut World, patch: &ClockPatch, now: &Now) -> Answer {
-    let scale = check_scale(patch.scale).map_err(Refusal::bad)?;
-    world.clock.rescale(scale, *now);
-    Ok(ok(&json!({"scale": scale})))
+    if patch.scale.is_none() && patch.shift_seconds.is_none() {
+        return Err(Refusal::bad("a clock has scale, shiftSeconds or both"));
+    }
+    let scale = patch.scale.map(check_scale).transpose();
+    let shift = patch.shift_seconds.map(check_shift).transpose();
+    let (scale, shift) = (scale.map_err(Refusal::bad)?, shift.map_err(Refusal::bad)?);
+    if let Some(scale) = scale {
+        world.clock.rescale(scale, *now);
+    }
+    if let Some(seconds) = shift {
+        world.clock.set_shift(seconds);
+    }
+    Ok(ok(&clock(world)))
+}
+
+pub(super) fn clock(world: &World) -> Value {
+    json!({"scale": world.clock.scale(), "shiftSeconds": world.clock.shift_seconds()})
 }
 
 pub(super) fn defaults(world: &World) -> Value {

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::batches;
+use crate::call::Cause;
 use crate::clock::Now;
 use crate::exports::job::{JobError, Outcome};
 use crate::world::World;
@@ -22,10 +23,12 @@ pub(crate) struct Dataset {
     pub(crate) created: i64,
     pub(crate) updated: i64,
     pub(crate) deleted: Option<i64>,
+    /// The call that made it; none if it was seeded.
+    pub(crate) cause: Option<Cause>,
     pub(crate) revision: u64,
     pub(crate) view: String,
     pub(crate) user: String,
-    /// Its tags and since when it has them: tag queries may lag behind.
+    /// Its tags and since when it has them on the machine's clock: tag queries may lag behind.
     pub(crate) tags: Vec<(i64, Value)>,
     /// The batches of finished exports.
     pub(crate) batches: Vec<String>,
@@ -58,19 +61,19 @@ impl Dataset {
     }
 
     /// Notes the tags for queries.
-    pub(crate) fn index_tags(&mut self, wall: i64) {
+    pub(crate) fn index_tags(&mut self, steady: i64) {
         let tags = self.body.get("tags").cloned().unwrap_or_else(|| json!({}));
         if self.tags.last().is_none_or(|(_, known)| *known != tags) {
-            self.tags.push((wall, tags));
+            self.tags.push((steady, tags));
         }
     }
 
-    /// The tags that a query sees whose view is from `wall`.
-    pub(crate) fn tags_at(&self, wall: i64) -> Option<&Value> {
+    /// The tags that a query sees whose view is from `steady`.
+    pub(crate) fn tags_at(&self, steady: i64) -> Option<&Value> {
         self.tags
             .iter()
             .rev()
-            .find(|(since, _)| *since <= wall)
+            .find(|(since, _)| *since <= steady)
             .map(|(_, tags)| tags)
     }
 }

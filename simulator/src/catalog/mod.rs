@@ -94,7 +94,10 @@ fn create(world: &mut World, call: &Call, sandbox: &str, now: &Now) -> Reply {
         return bad_request(&problem);
     }
     let id = world.defaults.next_dataset_id.take();
-    let id = insert(world, sandbox, id, body, now.wall);
+    let id = insert(world, sandbox, id, body, now.wall, now);
+    if let Some(dataset) = world.datasets.get_mut(&id) {
+        dataset.cause = Some(call.cause());
+    }
     let status =
         StatusCode::from_u16(world.switches.dataset_create_status.into()).unwrap_or_default();
     let prefix = match world.switches.dataset_create_prefix {
@@ -119,6 +122,7 @@ pub(crate) fn insert(
     id: Option<String>,
     body: Map<String, Value>,
     created: i64,
+    now: &Now,
 ) -> String {
     let id = id
         .filter(|id| !world.datasets.contains_key(id))
@@ -133,6 +137,7 @@ pub(crate) fn insert(
         created,
         updated: created,
         deleted: None,
+        cause: None,
         revision: 0,
         view: ids::object_id(),
         user,
@@ -141,7 +146,7 @@ pub(crate) fn insert(
         steering: Steering::default(),
         document: None,
     };
-    dataset.index_tags(created);
+    dataset.index_tags(now.steady.saturating_sub(now.wall - created));
     world.datasets.insert(id.clone(), dataset);
     id
 }
@@ -184,7 +189,7 @@ fn change(world: &mut World, call: &Call, id: &str, now: &Now, change: Change) -
         dataset.body = body;
         dataset.updated = now.wall;
         dataset.revision += 1;
-        dataset.index_tags(now.wall);
+        dataset.index_tags(now.steady);
     }
     Reply::json(StatusCode::OK, &json!([format!("@/dataSets/{id}")])).effective()
 }

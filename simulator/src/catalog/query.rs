@@ -224,7 +224,7 @@ pub(super) fn list(world: &World, call: &Call, sandbox: &str, now: &Now) -> Repl
         Err(problem) => return bad_request(&problem),
     };
     let lag = milliseconds(seconds(world.switches.tag_query_lag_seconds));
-    let seen_at = now.wall.saturating_sub(lag);
+    let seen_at = now.steady.saturating_sub(lag);
     let mut found: Vec<&Dataset> = world
         .datasets
         .values()

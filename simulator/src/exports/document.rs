@@ -6,8 +6,8 @@ use super::job::{Job, JobError, Outcome, Phase};
 use super::request::{Segment, segment_per_batch, segments};
 use crate::switches::{
     BatchesShape, CancelLooksLike, ComputeGatewayAtNew, DatasetKey, FailedBatchId, IdShape,
-    Organization, Places, Presence, SegmentEcho, SegmentStatusDefault, SegmentStatusShape, Shown,
-    StatusesShown, SucceededWithErrors, Switches, TimeUnit,
+    Organization, Places, Presence, RequestIdElsewhere, SegmentEcho, SegmentStatusDefault,
+    SegmentStatusShape, Shown, StatusesShown, SucceededWithErrors, Switches, TimeUnit,
 };
 
 /// Which reply a document is for.
@@ -72,14 +72,17 @@ pub(crate) fn document(
             .cloned()
             .unwrap_or_else(|| json!({"id": default_policy, "version": 1})),
     );
-    set(
-        "requestId",
-        json!(if switches.request_id_echo.has(place) {
-            &job.request_id
-        } else {
-            &job.other_request_id
-        }),
-    );
+    let request_id = match (
+        switches.request_id_echo.has(place),
+        switches.request_id_elsewhere,
+    ) {
+        (true, _) => Some(&job.request_id),
+        (false, RequestIdElsewhere::Another) => Some(&job.other_request_id),
+        (false, RequestIdElsewhere::Absent) => None,
+    };
+    if let Some(request_id) = request_id {
+        set("requestId", json!(request_id));
+    }
     set("destination", destination(job, place, switches));
     set("computeGatewayJobId", compute_gateway(job, switches));
     set("metrics", metrics(job, switches));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::call::Cause;
 use crate::clock::Now;
 
 /// Where a job stands.
@@ -168,6 +169,12 @@ pub(crate) struct Job {
     pub(crate) pins: Pins,
     pub(crate) compute: Compute,
     pub(crate) delete_requests: u64,
+    /// When it was made on the machine's clock, in milliseconds since 1970: lags begin there.
+    pub(crate) born: i64,
+    /// How many calls for the list there must have been before one shows it.
+    pub(crate) listed_after: u64,
+    /// The call that made it; none if it was seeded.
+    pub(crate) cause: Option<Cause>,
     /// Made by someone else than whom the tests watch.
     pub(crate) foreign: bool,
 }

@@ -1,5 +1,5 @@
-//! The list of jobs: newest first, paged by an opaque cursor or, as the Profile guides have it,
-//! by `start`, `page` and `sort`.
+//! The list of jobs: newest first, paged by an opaque cursor, which names a record or counts
+//! records, or, as the Profile guides have it, by `start`, `page` and `sort`.
 
 use axum::http::StatusCode;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::{Place, document_of, is_known, status, unreadable};
 use crate::call::Call;
 use crate::clock::{Now, milliseconds, seconds};
 use crate::reply::Reply;
-use crate::switches::{ListParameters, NextLinkAtEnd, Switches};
+use crate::switches::{ListCursor, ListParameters, NextLinkAtEnd, Switches};
 use crate::world::World;
 
 #[derive(Serialize)]
@@ -26,12 +26,40 @@ struct Listing {
 #[derive(Debug, Default)]
 struct Query {
     limit: Option<usize>,
-    /// The creation time and id of the record before the page.
-    offset: Option<(i64, i64)>,
+    offset: Option<Offset>,
     status: Option<String>,
     start: Option<usize>,
     page: Option<usize>,
     sort: Option<Sort>,
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, Copy)]
+enum Offset {
+    /// After the record with this creation time and id.
+    After(i64, i64),
+    /// After so many records, whichever they are by now.
+    Count(usize),
+}
+
+impl Offset {
+    fn parse(text: &str, cursor: ListCursor) -> Option<Self> {
+        match cursor {
+            ListCursor::CreationTimeAndId => {
+                let (created, id) = text.split_once('_')?;
+                Some(Self::After(created.parse().ok()?, id.parse().ok()?))
+            }
+            ListCursor::Number => text.parse().ok().map(Self::Count),
+        }
+    }
+
+    /// Whether the record with this key may be on the page or before it.
+    fn admits(self, key: (i64, i64)) -> bool {
+        match self {
+            Self::After(created, id) => key < (created, id),
+            Self::Count(_) => true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -98,10 +126,8 @@ impl Query {
             match (name.as_str(), old) {
                 ("limit", _) => query.limit = Some(number()?),
                 ("offset", _) => {
-                    let cursor = value
-                        .split_once('_')
-                        .and_then(|(created, id)| Some((created.parse().ok()?, id.parse().ok()?)));
-                    query.offset = Some(cursor.ok_or_else(|| bad("a cursor that link.next gave"))?);
+                    let offset = Offset::parse(&value, switches.list_cursor);
+                    query.offset = Some(offset.ok_or_else(|| bad("a cursor that link.next gave"))?);
                 }
                 ("status", false) => {
                     if !matches!(value.as_str(), "NEW" | "SUCCEEDED" | "FAILED") {
@@ -148,10 +174,11 @@ pub(super) fn list(world: &World, call: &Call, sandbox: &str, now: &Now) -> Repl
         .order
         .iter()
         .rev()
-        .filter(|key| query.offset.is_none_or(|cursor| **key < cursor))
+        .filter(|key| query.offset.is_none_or(|offset| offset.admits(**key)))
         .filter_map(|(_, id)| world.jobs.get(id))
-        .filter(|job| is_known(world, job, sandbox))
-        .filter(|job| job.stamps.created.saturating_add(lag) <= now.wall)
+        .filter(|job| is_known(world, job, sandbox, now))
+        .filter(|job| job.born.saturating_add(lag) <= now.steady)
+        .filter(|job| job.listed_after <= world.list_calls)
         .filter(|job| {
             query
                 .status
@@ -166,15 +193,21 @@ pub(super) fn list(world: &World, call: &Call, sandbox: &str, now: &Now) -> Repl
         }
     }
     let counted = query.start.is_some() || query.page.is_some() || query.sort.is_some();
+    let passed = match query.offset {
+        Some(Offset::Count(count)) => count,
+        Some(Offset::After(_, _)) | None => 0,
+    };
     let start = query
         .start
         .unwrap_or(0)
-        .saturating_add(query.page.unwrap_or(0).saturating_mul(limit));
+        .saturating_add(query.page.unwrap_or(0).saturating_mul(limit))
+        .saturating_add(passed);
     let records: Vec<&Job> = found.iter().skip(start).take(limit).copied().collect();
     let more = found.len() > start.saturating_add(limit);
-    let cursor = records
-        .last()
-        .map(|job| format!("{}_{}", job.stamps.created, job.id));
+    let cursor = records.last().map(|job| match world.switches.list_cursor {
+        ListCursor::CreationTimeAndId => format!("{}_{}", job.stamps.created, job.id),
+        ListCursor::Number => start.saturating_add(records.len()).to_string(),
+    });
     let next = match &cursor {
         Some(_) if more && counted => {
             let sort = query

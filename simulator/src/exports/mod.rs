@@ -17,12 +17,13 @@ use serde_json::{Value, json};
 pub(crate) use document::{Place, status};
 use job::{Compute, Job, Outcome, Phase, Pins, Profiles, Schedule, Stamps};
 
-use crate::call::Call;
+use crate::call::{Call, Cause};
 use crate::clock::{Now, seconds};
 use crate::ids;
 use crate::reply::{Reply, profile_error};
 use crate::switches::{
-    Acceptance, CancelLooksLike, DeleteFinished, DeleteReply, DeleteVerb, ErrorBodies, Presence,
+    Acceptance, CancelLooksLike, DeleteFinished, DeleteReply, DeleteVerb, ErrorBodies,
+    FOREVER_SECONDS, Presence,
 };
 use crate::world::World;
 
@@ -47,6 +48,10 @@ pub(crate) struct Draft {
     pub(crate) duration: Duration,
     pub(crate) profiles: Profiles,
     pub(crate) created: i64,
+    /// How many calls for the list do not see it.
+    pub(crate) visible_after_list_calls: u64,
+    /// The call that makes it; none if it is seeded.
+    pub(crate) cause: Option<Cause>,
     pub(crate) foreign: bool,
 }
 
@@ -54,7 +59,13 @@ pub(crate) struct Draft {
 pub(crate) fn jobs(world: &mut World, call: &Call, sandbox: &str, now: &Now) -> Reply {
     let reply = match call.method {
         Method::POST => create(world, call, sandbox, now),
-        Method::GET => list::list(world, call, sandbox, now),
+        Method::GET => {
+            let reply = list::list(world, call, sandbox, now);
+            if reply.status.is_success() {
+                world.list_calls += 1;
+            }
+            reply
+        }
         _ => call.method_not_allowed(),
     };
     trim(world, reply)
@@ -127,6 +138,8 @@ fn create(world: &mut World, call: &Call, sandbox: &str, now: &Now) -> Reply {
         duration: plan.duration,
         profiles: plan.profiles,
         created: now.wall,
+        visible_after_list_calls: call.visible_after_list_calls,
+        cause: Some(call.cause()),
         foreign: false,
     };
     let id = insert(world, draft, now);
@@ -248,6 +261,13 @@ pub(crate) fn insert(world: &mut World, draft: Draft, now: &Now) -> i64 {
             push: ids::uuid(),
         },
         delete_requests: 0,
+        born: now
+            .steady
+            .saturating_sub(now.wall.saturating_sub(draft.created)),
+        listed_after: world
+            .list_calls
+            .saturating_add(draft.visible_after_list_calls),
+        cause: draft.cause,
         foreign: draft.foreign,
     };
     world.order.insert((job.stamps.created, id));
@@ -280,22 +300,33 @@ fn raw(value: &impl Serialize) -> Box<RawValue> {
     to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-/// Whether the API knows the job.
-pub(crate) fn is_known(world: &World, job: &Job, sandbox: &str) -> bool {
+/// Whether the API knows the job, or knows it still.
+pub(crate) fn is_known(world: &World, job: &Job, sandbox: &str, now: &Now) -> bool {
+    let purged = |since: i64, kept: f64| {
+        kept < FOREVER_SECONDS
+            && now.wall.saturating_sub(since) > crate::clock::milliseconds(seconds(kept))
+    };
     let vanished = job.phase == Phase::Cancelled
         && world.switches.cancel_looks_like == CancelLooksLike::Absent;
-    job.sandbox == sandbox && job.stamps.removed.is_none() && !vanished
+    job.sandbox == sandbox
+        && job.stamps.removed.is_none()
+        && !vanished
+        && !purged(job.stamps.created, world.switches.jobs_kept_seconds)
+        && !job
+            .stamps
+            .ended
+            .is_some_and(|ended| purged(ended, world.switches.finished_kept_seconds))
 }
 
-fn find<'a>(world: &'a World, sandbox: &str, id: &str) -> Option<&'a Job> {
+fn find<'a>(world: &'a World, sandbox: &str, id: &str, now: &Now) -> Option<&'a Job> {
     let job = world.jobs.get(&id.parse::<i64>().ok()?)?;
-    is_known(world, job, sandbox).then_some(job)
+    is_known(world, job, sandbox, now).then_some(job)
 }
 
 fn get(world: &World, call: &Call, sandbox: &str, id: &str, now: &Now) -> Reply {
     let lag = crate::clock::milliseconds(seconds(world.switches.get_lag_seconds));
-    match find(world, sandbox, id) {
-        Some(job) if job.stamps.created.saturating_add(lag) <= now.wall => {
+    match find(world, sandbox, id, now) {
+        Some(job) if job.born.saturating_add(lag) <= now.steady => {
             Reply::json(StatusCode::OK, &document_of(world, job, Place::Get))
         }
         _ => no_job(call, id),
@@ -303,7 +334,7 @@ fn get(world: &World, call: &Call, sandbox: &str, id: &str, now: &Now) -> Reply 
 }
 
 fn delete(world: &mut World, call: &Call, sandbox: &str, id: &str, now: &Now) -> Reply {
-    let Some(id) = find(world, sandbox, id).map(|job| job.id) else {
+    let Some(id) = find(world, sandbox, id, now).map(|job| job.id) else {
         return no_job(call, id);
     };
     let looks = world.switches.cancel_looks_like;

@@ -3,10 +3,10 @@
 use super::{
     Acceptance, BatchesShape, CancelLooksLike, ComputeGatewayAtNew, CreateStatus, DatasetKey,
     DatasetPrefix, DeleteFinished, DeleteMissing, DeleteReply, DeleteVerb, ErrorBodies,
-    FailedBatchId, FileDescription, Flavour, IdShape, ListParameters, LocationHeader,
-    NextLinkAtEnd, Organization, PatchTags, Places, Presence, ReadableStatus, SegmentEcho,
-    SegmentStatusDefault, SegmentStatusShape, Shown, StatusesShown, SucceededWithErrors, Switches,
-    TimeUnit,
+    FOREVER_SECONDS, FailedBatchId, FileDescription, Flavour, IdShape, ListCursor, ListParameters,
+    LocationHeader, NextLinkAtEnd, Organization, PatchTags, Places, Presence, ReadableStatus,
+    RequestIdElsewhere, SegmentEcho, SegmentStatusDefault, SegmentStatusShape, Shown,
+    StatusesShown, SucceededWithErrors, Switches, TimeUnit,
 };
 
 /// Takes every documented request, and answers as the newest documents do.
@@ -63,6 +63,10 @@ pub(super) fn combined() -> Switches {
         dataset_delete_missing: DeleteMissing::EmptyList,
         patch_tags: PatchTags::Replace,
         unknown_merge_policy: Acceptance::Accepted,
+        request_id_elsewhere: RequestIdElsewhere::Another,
+        list_cursor: ListCursor::CreationTimeAndId,
+        jobs_kept_seconds: FOREVER_SECONDS,
+        finished_kept_seconds: FOREVER_SECONDS,
     }
 }
 
@@ -98,6 +102,10 @@ impl Switches {
             dataset_delete_missing: rest.dataset_delete_missing,
             patch_tags: rest.patch_tags,
             unknown_merge_policy: rest.unknown_merge_policy,
+            request_id_elsewhere: rest.request_id_elsewhere,
+            list_cursor: rest.list_cursor,
+            jobs_kept_seconds: rest.jobs_kept_seconds,
+            finished_kept_seconds: rest.finished_kept_seconds,
             ..rows
         };
     }

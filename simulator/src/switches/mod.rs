@@ -10,9 +10,12 @@ mod table;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub(crate) use table::help;
 #[cfg(test)]
-pub(crate) use table::{TABLE, Values};
+pub(crate) use table::{Entry, LASTING, TABLE, Values};
+pub(crate) use table::{help, lasting_help};
+
+/// As many seconds as a switch takes; where jobs are purged, it means that they are not.
+pub(crate) const FOREVER_SECONDS: f64 = 1e9;
 
 /// How the tenant behaves where the documents disagree or are silent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -65,6 +68,10 @@ pub(crate) struct Switches {
     pub(crate) dataset_delete_missing: DeleteMissing,
     pub(crate) patch_tags: PatchTags,
     pub(crate) unknown_merge_policy: Acceptance,
+    pub(crate) request_id_elsewhere: RequestIdElsewhere,
+    pub(crate) list_cursor: ListCursor,
+    pub(crate) jobs_kept_seconds: f64,
+    pub(crate) finished_kept_seconds: f64,
 }
 
 /// Where a key of the request comes back.
@@ -200,6 +207,10 @@ values! {
     DeleteMissing { EmptyList = "emptyList", NotFound = "notFound" }
     /// `tags` in a PATCH of version 1 with `application/json`.
     PatchTags { Replace = "replace", Merge = "merge" }
+    /// `requestId` where it is not the call's.
+    RequestIdElsewhere { Another = "another", Absent = "absent" }
+    /// What the list's cursor is.
+    ListCursor { CreationTimeAndId = "creationTimeAndId", Number = "number" }
 }
 
 /// Rows 3 and 20: the status code of a creation.
@@ -277,9 +288,11 @@ impl Switches {
                 self.batch_readable_after_seconds,
             ),
             ("cancelSeconds", self.cancel_seconds),
+            ("jobsKeptSeconds", self.jobs_kept_seconds),
+            ("finishedKeptSeconds", self.finished_kept_seconds),
         ];
         for (name, value) in seconds {
-            if !(0.0..=1e9).contains(&value) {
+            if !(0.0..=FOREVER_SECONDS).contains(&value) {
                 return Err(format!("{name} is 0 to 1000000000 seconds, not {value}"));
             }
         }

@@ -227,7 +227,7 @@ pub(crate) const TABLE: &[Entry] = &[
         0,
         "requestIdEcho",
         Values::Places,
-        "where requestId is the call's X-Request-Id; elsewhere it is another",
+        "where requestId is the call's X-Request-Id; elsewhere it is what requestIdElsewhere says",
     ),
     one(
         0,
@@ -351,11 +351,52 @@ pub(crate) const TABLE: &[Entry] = &[
     ),
 ];
 
-/// The table as text, one switch per paragraph.
+/// The switches for a tenant that misbehaves for as long as they are set; no document has them.
+pub(crate) const LASTING: &[Entry] = &[
+    one(
+        0,
+        "requestIdElsewhere",
+        &["another", "absent"],
+        "requestId where requestIdEcho does not give back the call's: another id, the same for all \
+         of a job's replies, or no such key",
+    ),
+    one(
+        0,
+        "listCursor",
+        &["creationTimeAndId", "number"],
+        "the cursor in link.next: of the last record, so that pages hold their place, or the \
+         number of records before the page, so that records shift when jobs come and go",
+    ),
+    entry(
+        0,
+        "jobsKeptSeconds",
+        Values::Seconds,
+        "a job is 404 and not in the list so long after its creation, on the tenant's own clock; the \
+         default is never",
+    ),
+    entry(
+        0,
+        "finishedKeptSeconds",
+        Values::Seconds,
+        "a job is 404 and not in the list so long after its end, on the tenant's own clock; the \
+         default is never",
+    ),
+];
+
+/// The table of the switches as text, one per paragraph.
 pub(crate) fn help() -> String {
+    text(TABLE)
+}
+
+/// The table of the lasting faults as text.
+pub(crate) fn lasting_help() -> String {
+    text(LASTING)
+}
+
+fn text(table: &[Entry]) -> String {
     let defaults = serde_json::to_value(Switches::default()).unwrap_or_default();
     let mut text = String::new();
-    for entry in TABLE {
+    for entry in table {
         let values = match entry.values {
             Values::OneOf(values) => values.join(" | "),
             Values::Numbers(values) => values

@@ -2,7 +2,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Switches, TABLE, Values};
+use super::{Entry, LASTING, Switches, TABLE, Values};
+
+fn every() -> impl Iterator<Item = &'static Entry> {
+    TABLE.iter().chain(LASTING)
+}
 
 #[test]
 fn every_row_of_the_table_of_discrepancies_has_a_switch() {
@@ -15,19 +19,19 @@ fn every_row_of_the_table_of_discrepancies_has_a_switch() {
 }
 
 #[test]
-fn the_table_names_the_switches_that_there_are_and_no_other() {
+fn the_tables_name_the_switches_that_there_are_and_no_other() {
     let Value::Object(defaults) = serde_json::to_value(Switches::default()).unwrap() else {
         panic!("switches are an object");
     };
-    let named: BTreeSet<&str> = TABLE.iter().map(|entry| entry.name).collect();
+    let named: BTreeSet<&str> = every().map(|entry| entry.name).collect();
     let there: BTreeSet<&str> = defaults.keys().map(String::as_str).collect();
     assert_eq!(named, there);
-    assert_eq!(named.len(), TABLE.len(), "a switch is named twice");
+    assert_eq!(named.len(), every().count(), "a switch is named twice");
 }
 
 #[test]
 fn every_documented_value_is_taken_and_given_back() {
-    for entry in TABLE {
+    for entry in every() {
         let values: Vec<Value> = match entry.values {
             Values::OneOf(values) => values.iter().map(|text| json!(text)).collect(),
             Values::Numbers(values) => values.iter().map(|number| json!(number)).collect(),
@@ -51,7 +55,7 @@ fn every_documented_value_is_taken_and_given_back() {
 
 #[test]
 fn no_other_value_is_taken() {
-    for entry in TABLE {
+    for entry in every() {
         for value in [json!("no-such-value"), json!([1]), json!(-1), json!(null)] {
             let refused = Switches::default().merged(&json!({ entry.name: value }));
             assert!(refused.is_err(), "{} takes {value}", entry.name);
@@ -93,8 +97,8 @@ fn part_of_an_echo_can_be_set() {
 
 #[test]
 fn the_help_names_every_switch() {
-    let help = super::help();
-    for entry in TABLE {
+    let help = super::help() + &super::lasting_help();
+    for entry in every() {
         assert!(
             help.contains(&format!("  {}: ", entry.name)),
             "{}",

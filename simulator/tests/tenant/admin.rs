@@ -311,6 +311,6 @@ async fn sandboxes_and_the_clock_can_be_changed() {
         .with(200);
     assert_eq!(
         tenant.admin("GET", "/clock", Value::Null).await.json(),
-        json!({"scale": 2.5})
+        json!({"scale": 2.5, "shiftSeconds": 0})
     );
 }

@@ -1,10 +1,13 @@
 //! Faults: what the tenant does to chosen calls instead of, or before, answering them.
 
-use std::collections::BTreeMap;
+mod action;
 
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+
+use action::Action;
+pub(crate) use action::{Cut, How, Names, Own, Plan};
 
 use crate::reply::Reply;
 
@@ -31,55 +34,6 @@ pub(crate) struct Fault {
     pub(crate) action: Action,
 }
 
-/// What a fault does.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Action {
-    /// Answers this instead.
-    Reply(CannedReply),
-    /// Waits, then goes on: to the next fault that matches, or to the tenant.
-    DelayMilliseconds(u64),
-    /// Answers this sample instead, with 200 if it names no other status.
-    Respond(Sample),
-}
-
-/// An answer with a status.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct CannedReply {
-    status: u16,
-    #[serde(default)]
-    body: Option<Box<RawValue>>,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    /// Whether the call takes effect before its answer is replaced.
-    #[serde(default)]
-    commit: bool,
-}
-
-/// A documented sample.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Sample {
-    body: Box<RawValue>,
-    #[serde(default = "json_type")]
-    content_type: String,
-    #[serde(default = "ok")]
-    status: u16,
-    #[serde(default)]
-    headers: BTreeMap<String, String>,
-    #[serde(default)]
-    commit: bool,
-}
-
-fn json_type() -> String {
-    "application/json".to_owned()
-}
-
-fn ok() -> u16 {
-    200
-}
-
 /// What is to happen to one call.
 #[derive(Debug)]
 pub(crate) struct Verdict {
@@ -96,8 +50,23 @@ pub(crate) struct Verdict {
 pub(crate) enum End {
     /// By the tenant.
     Tenant,
-    /// By a fault; the tenant acts first if `commit`.
-    Replaced { reply: Reply, commit: bool },
+    /// By the tenant, with a change.
+    Changed(Own),
+    /// By a fault.
+    Replaced {
+        reply: Reply,
+        /// How many seconds after the reply the date in its `Retry-After` is.
+        retry_after_date_seconds: Option<i64>,
+        /// How the call takes effect; none: not at all.
+        plan: Option<Plan>,
+        cut: Option<Cut>,
+    },
+    /// By nobody.
+    Lost {
+        how: How,
+        patience: Duration,
+        plan: Option<Plan>,
+    },
 }
 
 /// The faults that are set, in the order in which they were.
@@ -213,19 +182,24 @@ impl Faults {
             }
             armed.hits += 1;
             verdict.fault = Some(armed.name.clone());
-            let (reply, commit) = match &armed.fault.action {
+            verdict.end = match &armed.fault.action {
                 Action::DelayMilliseconds(delay) => {
                     verdict.delay_milliseconds = verdict.delay_milliseconds.saturating_add(*delay);
                     continue;
                 }
-                Action::Reply(canned) => (canned.reply(), canned.commit),
-                Action::Respond(sample) => (sample.reply(), sample.commit),
+                // What cannot be built was refused when it was set.
+                Action::Reply(canned) => match canned.end() {
+                    Ok(end) => end,
+                    Err(_) => continue,
+                },
+                Action::Respond(sample) => match sample.end() {
+                    Ok(end) => end,
+                    Err(_) => continue,
+                },
+                Action::Tenant(own) => End::Changed(own.clone()),
+                Action::Lose(loss) => loss.end(),
             };
-            // Checked when it was set.
-            if let Ok(reply) = reply {
-                verdict.end = End::Replaced { reply, commit };
-                return verdict;
-            }
+            return verdict;
         }
         verdict
     }
@@ -248,78 +222,8 @@ impl Fault {
         {
             return Err(format!("path {path:?} begins neither with / nor with *"));
         }
-        match &self.action {
-            Action::Reply(canned) => canned.reply().map(drop),
-            Action::Respond(sample) => sample.reply().map(drop),
-            Action::DelayMilliseconds(_) => Ok(()),
-        }
+        self.action.check()
     }
-}
-
-impl CannedReply {
-    fn reply(&self) -> Result<Reply, String> {
-        let is_text = self
-            .body
-            .as_ref()
-            .is_some_and(|body| body.get().starts_with('"'));
-        let content_type = if is_text {
-            "text/plain; charset=utf-8"
-        } else {
-            "application/json"
-        };
-        canned(
-            self.status,
-            self.body.as_deref(),
-            content_type,
-            &self.headers,
-        )
-    }
-}
-
-impl Sample {
-    fn reply(&self) -> Result<Reply, String> {
-        canned(
-            self.status,
-            Some(&self.body),
-            &self.content_type,
-            &self.headers,
-        )
-    }
-}
-
-/// An answer whose body is sent as it was given: JSON with its spelling, a string without its
-/// quotes.
-fn canned(
-    status: u16,
-    body: Option<&RawValue>,
-    content_type: &str,
-    headers: &BTreeMap<String, String>,
-) -> Result<Reply, String> {
-    let status = StatusCode::from_u16(status).map_err(|_| format!("{status} is no status"))?;
-    let mut reply = Reply::empty(status);
-    if let Some(body) = body {
-        reply.body = match serde_json::from_str::<String>(body.get()) {
-            Ok(text) => text.into_bytes(),
-            Err(_) => body.get().as_bytes().to_vec(),
-        };
-        if !headers
-            .keys()
-            .any(|name| name.eq_ignore_ascii_case("content-type"))
-        {
-            let value = HeaderValue::from_str(content_type)
-                .map_err(|_| format!("{content_type:?} is no content type"))?;
-            reply
-                .headers
-                .push((axum::http::header::CONTENT_TYPE, value));
-        }
-    }
-    for (name, value) in headers {
-        let name: HeaderName = name.parse().map_err(|_| format!("{name:?} is no header"))?;
-        let value =
-            HeaderValue::from_str(value).map_err(|_| format!("{value:?} is no header value"))?;
-        reply.headers.push((name, value));
-    }
-    Ok(reply)
 }
 
 /// Whether `text` fits `pattern`, in which `*` stands for any text, also none.
@@ -387,10 +291,10 @@ mod tests {
     #[test]
     fn a_body_is_sent_as_it_was_written() {
         let mut faults = set(r#"{"action":{"respond":{"body":{"z":1e2,"a":9007199254740993}}}}"#);
-        let End::Replaced { reply, commit } = faults.judge("GET", "/").end else {
+        let End::Replaced { reply, plan, .. } = faults.judge("GET", "/").end else {
             panic!("not replaced");
         };
-        assert!(!commit);
+        assert!(plan.is_none());
         assert_eq!(reply.body, br#"{"z":1e2,"a":9007199254740993}"#);
     }
 
@@ -404,6 +308,21 @@ mod tests {
             r#"{"action":{"reply":{"status":1000}}}"#,
             r#"{"action":{"reply":{"status":200,"headers":{"a b":"c"}}}}"#,
             r#"{"path":"data","action":{"delayMilliseconds":1}}"#,
+            r#"{"action":{"reply":{"status":200,"headers":{"Content-Length":"9"}}}}"#,
+            r#"{"action":{"reply":{"status":200,"commit":"later"}}}"#,
+            r#"{"action":{"reply":{"status":200,"commit":{"after":1}}}}"#,
+            r#"{"action":{"reply":{"status":200,"commit":{"times":3}}}}"#,
+            r#"{"action":{"reply":{"status":200,"commit":{"againAfterMilliseconds":1}}}}"#,
+            r#"{"action":{"reply":{"status":200,"commit":{"afterMilliseconds":86400001}}}}"#,
+            r#"{"action":{"reply":{"status":200,"cut":{"how":"reset"}}}}"#,
+            r#"{"action":{"reply":{"status":200,"cut":{"afterBytes":1,"how":"burn"}}}}"#,
+            r#"{"action":{"reply":{"status":503,"retryAfterDateSeconds":"3"}}}"#,
+            r#"{"action":{"lose":{}}}"#,
+            r#"{"action":{"lose":{"how":"close","bytes":1}}}"#,
+            r#"{"action":{"lose":{"how":"close","forMilliseconds":5}}}"#,
+            r#"{"action":{"tenant":{"commit":false}}}"#,
+            r#"{"action":{"tenant":{"names":"second"}}}"#,
+            r#"{"action":{"tenant":{"patch":[{"op":"explode","path":"/id"}]}}}"#,
         ] {
             assert!(Faults::read(text).is_err(), "{text}");
         }
