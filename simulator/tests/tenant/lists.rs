@@ -151,3 +151,56 @@ async fn a_page_has_the_size_that_the_switches_say() {
     tenant.get(&format!("{JOBS}?limit=3")).await.with(200);
     tenant.get(&format!("{JOBS}?limit=4")).await.with(400);
 }
+
+/// The ids of all pages, from the first on; between the first two, `act` happens.
+async fn paged(tenant: &Tenant, act: impl AsyncFnOnce()) -> Vec<i64> {
+    let list = tenant.get(&format!("{JOBS}?limit=2")).await.with(200);
+    let mut list = list.json();
+    let mut found = ids(&list);
+    act().await;
+    while let Some(next) = list["link"]["next"].as_str()
+        && !next.is_empty()
+    {
+        let path = format!("/data/core/ups{next}");
+        list = tenant.get(&path).await.with(200).json();
+        found.extend(ids(&list));
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_cursor_that_counts_shifts_records_when_jobs_come_and_go() {
+    let tenant = Tenant::start().await;
+    let all = five(&tenant).await;
+    tenant.switch(json!({"listCursor": "number"})).await;
+    assert_eq!(paged(&tenant, async || {}).await, all);
+    let first = tenant.get(&format!("{JOBS}?limit=2")).await.json();
+    assert_eq!(first["link"]["next"], "/export/jobs/?limit=2&offset=2");
+    let come = async || {
+        let seed = json!({"id": 6, "datasetId": "d"});
+        tenant.admin("POST", "/jobs", seed).await.with(201);
+    };
+    assert_eq!(paged(&tenant, come).await, [5, 4, 4, 3, 2, 1]);
+    let go = async || {
+        tenant
+            .admin("DELETE", "/jobs/6", Value::Null)
+            .await
+            .with(204);
+    };
+    assert_eq!(paged(&tenant, go).await, [6, 5, 3, 2, 1]);
+    let other = format!("{JOBS}?limit=2&offset=1559674265000_4");
+    tenant.get(&other).await.with(400);
+}
+
+#[tokio::test]
+async fn a_job_can_appear_behind_the_cursor_of_a_list_that_is_being_read() {
+    let tenant = Tenant::start().await;
+    five(&tenant).await;
+    let hidden = json!({"id": 9, "datasetId": "d", "creationTime": 1_559_674_265_500_i64,
+                        "visibleAfterListCalls": 1});
+    tenant.admin("POST", "/jobs", hidden).await.with(201);
+    assert_eq!(paged(&tenant, async || {}).await, [5, 4, 3, 2, 1]);
+    assert_eq!(paged(&tenant, async || {}).await, [5, 9, 4, 3, 2, 1]);
+    // GET knows it from the beginning.
+    tenant.get(&format!("{JOBS}/9")).await.with(200);
+}

@@ -9,13 +9,18 @@
 
 mod admin;
 mod binary;
+mod clock;
+mod commits;
 mod datasets;
 mod faults;
 mod gateway;
 mod jobs;
 mod lists;
+mod lost;
+mod raw;
 mod replies;
 mod rows;
 mod samples;
 mod support;
 mod switches;
+mod trouble;

@@ -225,3 +225,58 @@ async fn an_unknown_merge_policy_may_be_refused() {
         .with(200);
     tenant.send("POST", JOBS, &body).await.with(200);
 }
+
+#[tokio::test]
+async fn what_stands_for_a_request_id_can_be_another_or_nothing_and_change_in_the_middle() {
+    let shown = Shown::with(json!({"requestIdEcho": {"post": false}})).await;
+    let own = shown.tenant.ledger().await["jobs"][0]["requestId"].clone();
+    assert_ne!(shown.post["requestId"], own);
+    assert_eq!(shown.get().await["requestId"], own);
+    assert_eq!(shown.list().await["requestId"], own);
+    let other = shown.post["requestId"].clone();
+    shown
+        .tenant
+        .switch(json!({"requestIdEcho": {"post": true, "get": false}}))
+        .await;
+    assert_eq!(shown.get().await["requestId"], other);
+    assert_eq!(shown.list().await["requestId"], own);
+    shown
+        .tenant
+        .switch(json!({"requestIdElsewhere": "absent", "requestIdEcho": {"list": false}}))
+        .await;
+    assert_eq!(shown.get().await.get("requestId"), None);
+    assert_eq!(shown.list().await.get("requestId"), None);
+    let dataset = shown.tenant.dataset().await;
+    let post = shown.tenant.send("POST", JOBS, &smallest(&dataset)).await;
+    assert!(post.with(200).json()["requestId"].is_string());
+}
+
+#[tokio::test]
+async fn an_id_beyond_the_floats_is_exact_in_every_reply() {
+    for (shape, text) in [
+        ("number", r#""id":9007199254740993,"#),
+        ("string", r#""id":"9007199254740993""#),
+        ("float", r#""id":9007199254740992.0"#),
+    ] {
+        let tenant = Tenant::start().await;
+        tenant.switch(json!({"idShape": shape})).await;
+        let dataset = tenant.dataset().await;
+        tenant
+            .admin(
+                "PUT",
+                "/defaults",
+                json!({"nextJobId": 9_007_199_254_740_993_i64}),
+            )
+            .await
+            .with(200);
+        let replies = [
+            tenant.send("POST", JOBS, &smallest(&dataset)).await,
+            tenant.get(&format!("{JOBS}/9007199254740993")).await,
+            tenant.get(JOBS).await,
+        ];
+        for reply in replies {
+            let reply = reply.with(200);
+            assert!(reply.text.contains(text), "{}", reply.text);
+        }
+    }
+}
