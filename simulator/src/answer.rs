@@ -55,23 +55,21 @@ pub(crate) async fn platform(
     let sent = tokio::spawn(answer(simulator, call, verdict)).await;
     let response = match sent {
         Ok(Sent::Reply(reply, cut)) => {
-            if let Some(cut) = cut {
-                line.snap(cut);
-            }
+            line.set(cut);
             reply.into_response()
         }
         Ok(Sent::Nothing { how, patience }) => {
             if how == How::Hang {
                 tokio::time::sleep(patience).await;
             }
-            line.snap(Break {
+            line.set(Some(Break {
                 after_bytes: None,
                 how: match how {
                     How::Close | How::Hang => How::Close,
                     How::Reset => How::Reset,
                 },
                 patience: Duration::ZERO,
-            });
+            }));
             Response::new(Body::empty())
         }
         Err(_) => Reply::empty(StatusCode::INTERNAL_SERVER_ERROR).into_response(),

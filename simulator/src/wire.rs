@@ -80,9 +80,9 @@ impl Progress {
 }
 
 impl Line {
-    /// Breaks the connection at the answer that is written next.
-    pub(crate) fn snap(&self, at: Break) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
+    /// Says whether the connection breaks at the answer that is written next.
+    pub(crate) fn set(&self, at: Option<Break>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
     }
 
     fn broken(&self) -> Option<Break> {
@@ -157,6 +157,7 @@ impl AsyncWrite for Wire {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let Some(at) = self.line.broken() else {
+            self.progress = Progress::default();
             return Pin::new(&mut self.stream).poll_write(context, bytes);
         };
         let (limit, admitted) = match at.after_bytes {
