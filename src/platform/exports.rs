@@ -93,14 +93,14 @@ impl Platform {
         let reply = self.call(Call::get(LIST, url)).await?;
         let (jobs, unreadable, next) = reply.decode("a list of export jobs", page)?;
         let next = next.map(|next| self.cursor(&next, after)).transpose()?;
-        let earlier = next
+        let overlap = next
             .as_ref()
             .and_then(|next| earlier(next, &jobs, unreadable));
         Ok(JobPage {
-            overlaps: earlier.is_some(),
-            next: earlier.or(next),
             jobs,
             unreadable,
+            next,
+            overlap,
         })
     }
 

@@ -129,8 +129,10 @@ pub struct JobPage {
     pub unreadable: usize,
     /// The next page, or `None` at the end.
     pub next: Option<Cursor>,
-    /// Whether the next page shows the last record of this one again.
-    pub overlaps: bool,
+    /// The next page begun one record earlier, so that it shows the last record of this one again,
+    /// and with it whether anything has moved in between; `None` if the cursor is of no form that
+    /// is known.
+    pub overlap: Option<Cursor>,
 }
 
 /// A dataset of the Catalog.

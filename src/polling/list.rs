@@ -156,13 +156,13 @@ async fn read(platform: &Platform, since: Timestamp) -> Result<ListReading, Plat
             jobs: records,
             unreadable,
             next,
-            overlaps,
+            overlap,
         } = page;
         if unreadable > 0 || records.iter().any(|job| job.creation_time.is_none()) {
             quality = Quality::Flawed;
         }
         let oldest = records.iter().filter_map(|job| job.creation_time).min();
-        before = records.last().filter(|_| overlaps).cloned();
+        before = records.last().filter(|_| overlap.is_some()).cloned();
         jobs.extend(
             records
                 .into_iter()
@@ -177,7 +177,7 @@ async fn read(platform: &Platform, since: Timestamp) -> Result<ListReading, Plat
             depth = Depth::To(oldest);
             break;
         }
-        cursor = Some(next);
+        cursor = Some(overlap.unwrap_or(next));
     }
     Ok(ListReading {
         began,

@@ -60,11 +60,7 @@ async fn an_export_whose_cancel_is_ignored_is_let_go_at_the_deadline_with_a_warn
         run_and_delete(world, &name).await;
         world.until_gone::<ExportJob>(&name).await;
         assert_eq!(tenant.simulator.calls("DELETE", JOBS).await.len(), 1);
-        let events = world.events_of(&name).await;
-        let (_, note) = events
-            .iter()
-            .find(|(reason, _)| reason == "CancelTimedOut")
-            .unwrap();
+        let note = world.event(&name, "CancelTimedOut").await;
         let job = tenant.simulator.jobs().await[0]["id"].to_string();
         assert!(note.contains(&format!("job {job}")), "{note}");
     })

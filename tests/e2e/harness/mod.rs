@@ -431,6 +431,20 @@ impl World {
             .collect()
     }
 
+    /// The note of an event about an object, once it is there: the last words about an object come
+    /// when it is gone.
+    pub async fn event(&self, name: &str, reason: &str) -> String {
+        eventually(&format!("the event {reason} of {name}"), || async {
+            let events = self.events_of(name).await;
+            let note = events
+                .iter()
+                .find(|(known, _)| known == reason)
+                .map(|(_, note)| note.clone());
+            note.ok_or_else(|| format!("{events:?}\n{}", self.log()))
+        })
+        .await
+    }
+
     /// Runs kubectl in this namespace and gives what it printed; it must succeed.
     pub fn kubectl(&self, args: &[&str]) -> String {
         let (success, out) = kubectl(&self.namespace, args, None);
