@@ -15,7 +15,7 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{control::scope::Readiness, metrics::Metrics};
+use crate::{control::scope::Readiness, lease::Leadership, metrics::Metrics};
 
 /// The media type of `OpenMetrics`.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,6 +30,8 @@ const STARTING: &str = "namespace kube-system was not read yet (is the API serve
 pub struct Admin {
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// Whether this process leads.
+    pub leadership: Leadership,
     /// The scopes of the process, once they are there.
     pub scopes: Arc<OnceLock<Vec<Readiness>>>,
 }
@@ -37,7 +39,7 @@ pub struct Admin {
 /// Serves until the token is cancelled.
 ///
 /// `/livez` says that the process runs. `/readyz` says why it cannot work yet; waiting for that
-/// is no reason to restart it.
+/// is no reason to restart it. A process that stands by is ready: it can take over.
 ///
 /// # Errors
 ///
@@ -93,7 +95,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
         .flatten()
         .map(Readiness::followed)
         .sum();
-    match admin.metrics.encode(followed) {
+    match admin.metrics.encode(followed, admin.leadership.is_held()) {
         Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, OPEN_METRICS)], text),
         Err(_) => (
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 use crate::{
     control::Settings,
     decide::{Windows, export::Limits},
+    lease::{self, Terms},
     platform::Timeouts,
     polling::Intervals,
     telemetry::LogFormat,
@@ -110,6 +111,24 @@ pub struct RunArgs {
     /// End within this time of SIGTERM.
     #[arg(long, default_value = "9s", value_name = "TIME")]
     pub drain_timeout: SignedDuration,
+    /// Act only while this process holds the lease, so that several can run.
+    #[arg(long)]
+    pub leader_elect: bool,
+    /// The lease's name.
+    #[arg(long, default_value = "aep-export-operator", value_name = "NAME")]
+    pub lease_name: String,
+    /// The lease's namespace. Absent: that of the pod, or of the kubeconfig.
+    #[arg(long, value_name = "NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// Take over a lease that has not changed for this time.
+    #[arg(long, default_value = "30s", value_name = "TIME")]
+    pub lease_duration: SignedDuration,
+    /// End if the lease could not be renewed for this time.
+    #[arg(long, default_value = "20s", value_name = "TIME")]
+    pub lease_renew_deadline: SignedDuration,
+    /// Renew the lease this long after the last renewal.
+    #[arg(long, default_value = "10s", value_name = "TIME")]
+    pub lease_renew_period: SignedDuration,
 }
 
 /// A flag that cannot be used.
@@ -121,6 +140,9 @@ pub enum FlagError {
     /// The bounds of polling are the wrong way round.
     #[error("--poll-interval-min must not be more than --poll-interval-max")]
     Bounds,
+    /// Two times are the wrong way round.
+    #[error("--{0} must be more than --{1}")]
+    NotMore(&'static str, &'static str),
     /// A file cannot be read.
     #[error("--ca-bundle {path}: {source}")]
     File {
@@ -147,6 +169,8 @@ pub struct Run {
     pub intervals: Intervals,
     /// How long the end may take.
     pub drain: Duration,
+    /// The lease to be elected by; none: this process acts without.
+    pub election: Option<lease::Settings>,
 }
 
 impl RunArgs {
@@ -177,6 +201,12 @@ impl RunArgs {
             connect_timeout,
             call_timeout,
             drain_timeout,
+            leader_elect,
+            lease_name,
+            lease_namespace,
+            lease_duration,
+            lease_renew_deadline,
+            lease_renew_period,
         } = self;
         let intervals = Intervals {
             min: positive("poll-interval-min", poll_interval_min)?,
@@ -204,6 +234,25 @@ impl RunArgs {
             .into_iter()
             .map(|path| std::fs::read(&path).map_err(|source| FlagError::File { path, source }))
             .collect::<Result<_, _>>()?;
+        let terms = Terms {
+            duration: positive("lease-duration", lease_duration)?,
+            renew_deadline: positive("lease-renew-deadline", lease_renew_deadline)?,
+            renew_period: positive("lease-renew-period", lease_renew_period)?,
+        };
+        if terms.duration <= terms.renew_deadline {
+            return Err(FlagError::NotMore("lease-duration", "lease-renew-deadline"));
+        }
+        if terms.renew_deadline <= terms.renew_period {
+            return Err(FlagError::NotMore(
+                "lease-renew-deadline",
+                "lease-renew-period",
+            ));
+        }
+        let election = lease::Settings {
+            name: lease_name,
+            namespace: lease_namespace,
+            terms,
+        };
         let settings = Settings {
             allowed_hosts,
             allow_http,
@@ -225,6 +274,7 @@ impl RunArgs {
             settings,
             intervals,
             drain: positive("drain-timeout", drain_timeout)?,
+            election: leader_elect.then_some(election),
         })
     }
 }
@@ -270,6 +320,7 @@ mod tests {
         );
         assert!(!run.settings.allow_http);
         assert!(run.settings.timeouts.creation > Duration::from_mins(1));
+        assert_eq!(run.election, None);
     }
 
     #[test]
@@ -287,5 +338,32 @@ mod tests {
     fn bounds_the_wrong_way_round_are_refused() {
         let flags = ["--poll-interval-min", "2m", "--poll-interval-max", "1m"];
         assert!(matches!(run(&flags), Err(FlagError::Bounds)));
+    }
+
+    #[test]
+    fn a_lease_that_could_be_taken_from_a_holder_who_still_acts_is_refused() {
+        for (flags, said) in [
+            (
+                ["--lease-duration", "20s"],
+                "--lease-duration must be more than --lease-renew-deadline",
+            ),
+            (
+                ["--lease-renew-deadline", "10s"],
+                "--lease-renew-deadline must be more than --lease-renew-period",
+            ),
+        ] {
+            let Err(error) = run(&flags) else {
+                panic!("accepted")
+            };
+            assert_eq!(error.to_string(), said);
+        }
+    }
+
+    #[test]
+    fn a_leader_is_elected_by_the_times_of_the_flags() {
+        let run = run(&["--leader-elect"]).unwrap_or_else(|error| panic!("{error}"));
+        let election = run.election.unwrap();
+        assert_eq!(election.name, "aep-export-operator");
+        assert_eq!(election.terms.duration, Duration::from_secs(30));
     }
 }

@@ -7,6 +7,7 @@
 //! - [`platform`]: Adobe Experience Platform through a narrow port in our own types.
 //! - [`control`]: the shell of each kind: observe, decide, act, report.
 //! - [`polling`]: one task that follows jobs and tells the passes what changed.
+//! - [`lease`]: of several processes, the one that acts.
 //! - [`cli`], [`run`], [`admin`], [`metrics`], [`telemetry`]: the process around it.
 
 pub mod admin;
@@ -14,6 +15,7 @@ pub mod api;
 pub mod cli;
 pub mod control;
 pub mod decide;
+pub mod lease;
 pub mod metrics;
 pub mod platform;
 pub mod polling;

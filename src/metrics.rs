@@ -25,6 +25,7 @@ pub struct Metrics {
     ends: Family<ReasonOnly, Counter>,
     invalid: Family<KindLabel, Counter>,
     followed: Gauge,
+    leader: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -73,6 +74,7 @@ impl Metrics {
         let ends = Family::<ReasonOnly, Counter>::default();
         let invalid = Family::<KindLabel, Counter>::default();
         let followed = Gauge::default();
+        let leader = Gauge::default();
         registry.register_with_unit(
             "reconcile_duration",
             "Passes over an object",
@@ -111,6 +113,11 @@ impl Metrics {
             "Exports that are polled",
             followed.clone(),
         );
+        registry.register(
+            "leader",
+            "Whether this process acts (1) or stands by (0)",
+            leader.clone(),
+        );
         Arc::new(Self {
             registry,
             passes,
@@ -121,6 +128,7 @@ impl Metrics {
             ends,
             invalid,
             followed,
+            leader,
         })
     }
 
@@ -171,14 +179,16 @@ impl Metrics {
         self.invalid.get_or_create(&KindLabel { kind }).inc();
     }
 
-    /// All of them in the text format of `OpenMetrics`.
+    /// All of them in the text format of `OpenMetrics`, with how many exports are followed and
+    /// whether this process leads.
     ///
     /// # Errors
     ///
     /// If a metric cannot be written, which the format's own types rule out.
-    pub fn encode(&self, followed: usize) -> Result<String, std::fmt::Error> {
+    pub fn encode(&self, followed: usize, leads: bool) -> Result<String, std::fmt::Error> {
         self.followed
             .set(i64::try_from(followed).unwrap_or(i64::MAX));
+        self.leader.set(i64::from(leads));
         let mut text = String::with_capacity(16 * 1024);
         text::encode(&mut text, &self.registry)?;
         Ok(text)

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::Namespace};
 use kube::{
     Api, Client, ResourceExt,
     runtime::events::{Recorder, Reporter},
@@ -16,6 +16,7 @@ use kube::{
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    task::{JoinError, JoinHandle},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -25,6 +26,7 @@ use crate::{
     api::{self, CrdError},
     cli::{Cli, Command, CrdArgs, FlagError, Run},
     control::scope::{Process, Scope},
+    lease::{self, Elector, Leadership, Lost, NamedLease},
     metrics::Metrics,
     telemetry,
 };
@@ -62,6 +64,19 @@ pub enum RunError {
         /// Why it does not.
         source: io::Error,
     },
+    /// The lease was lost: another process may act by now.
+    #[error("the lease {namespace}/{name} is lost: {lost}; nothing is done without it")]
+    Lost {
+        /// The lease's namespace.
+        namespace: String,
+        /// The lease's name.
+        name: String,
+        /// How.
+        lost: Lost,
+    },
+    /// A part of the program.
+    #[error("a part of the program ended before its time: {0}")]
+    Task(#[from] JoinError),
     /// Files or signals.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -111,13 +126,19 @@ async fn operate(run: Run) -> Result<(), RunError> {
         settings,
         intervals,
         drain,
+        election,
     } = run;
     telemetry::init(log_format, &log_filter)?;
     let shutdown = CancellationToken::new();
     let signals = end_on_signals(&shutdown)?;
     let config = kube::Config::infer().await?;
+    let namespace = config.default_namespace.clone();
     let client = Client::try_from(config)?;
     let metrics = Metrics::new();
+    let leadership = match &election {
+        Some(_) => Leadership::candidate(),
+        None => Leadership::always(),
+    };
     let reporter = Reporter {
         controller: CONTROLLER.into(),
         instance: hostname(),
@@ -137,11 +158,16 @@ async fn operate(run: Run) -> Result<(), RunError> {
     let readiness = Arc::new(OnceLock::new());
     let admin = Admin {
         metrics: metrics.clone(),
+        leadership: leadership.clone(),
         scopes: readiness.clone(),
     };
     let admin = tokio::spawn(admin::serve(listener, admin, shutdown.clone()));
     if let Some(cluster) = shutdown.run_until_cancelled(cluster(&client)).await {
         info!(cluster, "this cluster's identity");
+        let election = election.map(|lease| {
+            let client = client.clone();
+            Election::begin(client, lease, &namespace, leadership.clone())
+        });
         let process = Process {
             client,
             cluster,
@@ -150,6 +176,7 @@ async fn operate(run: Run) -> Result<(), RunError> {
             submissions: Arc::default(),
             settings,
             intervals,
+            leadership: leadership.clone(),
             shutdown: shutdown.clone(),
         };
         let scopes: Vec<Scope> = if namespaces.is_empty() {
@@ -160,11 +187,21 @@ async fn operate(run: Run) -> Result<(), RunError> {
         };
         // Set once, here.
         let _ = readiness.set(scopes.iter().map(Scope::readiness).collect());
-        let scopes = tokio::spawn(join_all(scopes.into_iter().map(Scope::run)));
-        shutdown.cancelled().await;
-        info!(timeout = ?drain, "ending: nothing new is begun");
-        if tokio::time::timeout(drain, scopes).await.is_err() {
-            warn!("ended before every pass was done; the next start settles what was under way");
+        let mut scopes = tokio::spawn(join_all(scopes.into_iter().map(Scope::run)));
+        let drained = async {
+            shutdown.cancelled().await;
+            info!(timeout = ?drain, "ending: nothing new is begun");
+            if tokio::time::timeout(drain, &mut scopes).await.is_err() {
+                warn!(
+                    "ended before every pass was done; the next start settles what was under way"
+                );
+            }
+        };
+        // Without the lease there is nothing to wait for: no pass goes on.
+        leadership.lost().run_until_cancelled(drained).await;
+        scopes.abort();
+        if let Some(election) = election {
+            election.end().await?;
         }
     }
     signals.abort();
@@ -173,6 +210,69 @@ async fn operate(run: Run) -> Result<(), RunError> {
     }
     info!("ended");
     Ok(())
+}
+
+/// The election, on a task of its own.
+struct Election {
+    namespace: String,
+    name: String,
+    task: JoinHandle<Result<(), Lost>>,
+    release: CancellationToken,
+}
+
+impl Election {
+    fn begin(
+        client: Client,
+        settings: lease::Settings,
+        default_namespace: &str,
+        leadership: Leadership,
+    ) -> Self {
+        let lease::Settings {
+            name,
+            namespace,
+            terms,
+        } = settings;
+        let namespace = namespace.unwrap_or_else(|| default_namespace.to_owned());
+        let identity = format!(
+            "{}_{:016x}",
+            hostname().unwrap_or_default(),
+            rand::random::<u64>()
+        );
+        info!(
+            namespace,
+            name, identity, "standing by until the lease is held"
+        );
+        let leases: Api<Lease> = Api::namespaced(client, &namespace);
+        let leases = NamedLease::new(leases, name.clone());
+        let elector = Elector::new(leases, name.clone(), identity, terms, leadership);
+        let release = CancellationToken::new();
+        let task = tokio::spawn(elector.run(release.clone()));
+        Self {
+            namespace,
+            name,
+            task,
+            release,
+        }
+    }
+
+    /// Lets the lease go, unless it is lost already.
+    async fn end(self) -> Result<(), RunError> {
+        let Self {
+            namespace,
+            name,
+            task,
+            release,
+        } = self;
+        release.cancel();
+        task.await?.map_err(|lost| {
+            error!(namespace, name, %lost, "the lease is lost");
+            RunError::Lost {
+                namespace,
+                name,
+                lost,
+            }
+        })
+    }
 }
 
 /// The UID of a namespace that every cluster has for all its life.

@@ -43,6 +43,8 @@ impl Relations {
             K::api_version(&()),
         );
         tokio::spawn(async move {
+            // One process tells of it, not each that stands by.
+            context.shared.leadership.acquired().await;
             let events = &context.shared.events;
             events
                 .publish_about(

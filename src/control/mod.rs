@@ -46,6 +46,7 @@ use self::{
 use crate::{
     api::{ExportJob, PlatformConnection, ProfileDataset, Target},
     decide::{Cause, export::Limits},
+    lease::Leadership,
     metrics::Metrics,
     platform::Timeouts,
     polling::{Board, Echoes, Lists},
@@ -133,6 +134,8 @@ pub struct Shared {
     pub datasets: Arc<Pokes<ProfileDataset>>,
     /// Exports to reconcile.
     pub exports: Arc<Pokes<ExportJob>>,
+    /// Whether this process leads: only then does a pass run.
+    pub leadership: Leadership,
     /// Cancelled when the process shall end: nothing new is begun then.
     pub shutdown: CancellationToken,
 }
@@ -240,7 +243,21 @@ kind!(ExportJob, ExportJobStatus, export::pass);
 
 /// Runs one pass: measures it, and turns an error into a later try.
 async fn guard<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Action {
-    context.listed().await;
+    let shared = &context.shared;
+    let may_act = async {
+        context.listed().await;
+        if shared.leadership.was_acquired() {
+            return true;
+        }
+        shared.leadership.acquired().await;
+        false
+    };
+    match shared.shutdown.run_until_cancelled(may_act).await {
+        Some(true) => {}
+        // The object is as old as the wait was: the pass is for the one in the store by now.
+        Some(false) => return Action::requeue(Duration::ZERO),
+        None => return Action::await_change(),
+    }
     let began = Instant::now();
     let reference = ObjectRef::from_obj(&*object);
     let span = info_span!(
@@ -250,8 +267,10 @@ async fn guard<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Action {
         name = reference.name
     );
     let uid = object.uid().unwrap_or_default();
-    let shared = &context.shared;
-    let result = object.pass(&context).instrument(span.clone()).await;
+    let pass = object.pass(&context).instrument(span.clone());
+    let Some(result) = shared.leadership.while_held(pass).await else {
+        return Action::await_change();
+    };
     shared.metrics.pass(K::KIND, began.elapsed().as_secs_f64());
     let _entered = span.enter();
     match result {

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     api::{ExportJob, PlatformConnection, ProfileDataset},
+    lease::Leadership,
     metrics::Metrics,
     polling::{Board, Intervals, Links},
 };
@@ -56,6 +57,8 @@ pub struct Process {
     pub settings: Settings,
     /// The bounds of polling.
     pub intervals: Intervals,
+    /// Whether this process leads.
+    pub leadership: Leadership,
     /// Cancelled when the process shall end.
     pub shutdown: CancellationToken,
 }
@@ -92,6 +95,7 @@ impl Scope {
             submissions,
             settings,
             intervals,
+            leadership,
             shutdown,
         } = process.clone();
         let (connections, connection_writer) = store();
@@ -115,6 +119,7 @@ impl Scope {
             connections: poked_connections,
             datasets: Pokes::new(),
             exports: poked_exports,
+            leadership,
             shutdown,
         };
         let stores = Stores {

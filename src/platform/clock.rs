@@ -48,6 +48,12 @@ pub(super) enum Origin {
     Ims,
 }
 
+/// The machine's own clocks.
+#[must_use]
+pub fn machine_time() -> impl TimeSource + use<> {
+    Machine::new()
+}
+
 /// The machine's clocks.
 struct Machine {
     #[cfg(not(target_os = "linux"))]

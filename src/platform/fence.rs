@@ -28,7 +28,14 @@ pub struct Fence {
     deadline: Duration,
     clock: Arc<PlatformClock>,
     closers: Vec<CancellationToken>,
+    conditions: Vec<Condition>,
 }
+
+/// Whether something still holds, asked anew each time; it must not block.
+pub type Check = Arc<dyn Fn() -> bool + Send + Sync>;
+
+#[derive(Clone)]
+struct Condition(Check);
 
 /// Whether a request's body has been handed to a connection. Decided once, by whoever is first:
 /// the connection that takes it or the caller who gives up.
@@ -78,13 +85,21 @@ impl Fence {
             deadline,
             clock,
             closers: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 
-    /// Closes as well once `token` is cancelled: a lost lease, a shutdown.
+    /// Closes as well once `token` is cancelled: a shutdown.
     #[must_use]
     pub fn closed_by(mut self, token: CancellationToken) -> Self {
         self.closers.push(token);
+        self
+    }
+
+    /// Is closed as well while `check` fails: a lost lease, which no task may have noticed yet.
+    #[must_use]
+    pub fn only_while(mut self, check: Check) -> Self {
+        self.conditions.push(Condition(check));
         self
     }
 
@@ -94,6 +109,19 @@ impl Fence {
         self.clock.now() < self.send_before
             && self.clock.since_boot() < self.deadline
             && !self.closers.iter().any(CancellationToken::is_cancelled)
+            && self.conditions.iter().all(Condition::holds)
+    }
+}
+
+impl Condition {
+    fn holds(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Condition").field(&self.holds()).finish()
     }
 }
 

@@ -24,9 +24,9 @@ mod transport;
 mod wire;
 
 pub use client::{Credential, Endpoints, Observer, Platform, Settings, Timeouts};
-pub use clock::{PlatformClock, TimeSource};
+pub use clock::{PlatformClock, TimeSource, machine_time};
 pub use error::{Consequence, CredentialPart, PlatformError, Refusal};
-pub use fence::Fence;
+pub use fence::{Check, Fence};
 pub use transport::CallRecord;
 
 /// The union schema that every target of a profile export must be on.

@@ -87,7 +87,8 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
                 memory.held = None;
                 let clock = tenant.platform.clock().clone();
                 let fence = Fence::until(submission.send_before, clock)
-                    .closed_by(context.shared.shutdown.clone());
+                    .closed_by(context.shared.shutdown.clone())
+                    .only_while(context.shared.leadership.check());
                 let result = tenant.platform.create_dataset(&body, &fence).await;
                 let now = tenant.platform.now();
                 match came_to(&object, context, submission, result, now).await {

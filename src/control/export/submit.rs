@@ -98,7 +98,8 @@ pub(super) async fn post(
     };
     let platform = &tenant.platform;
     let fence = Fence::until(submission.send_before, platform.clock().clone())
-        .closed_by(shared.shutdown.clone());
+        .closed_by(shared.shutdown.clone())
+        .only_while(shared.leadership.check());
     let result = platform
         .create_export_job(&submission.request_id, body, &fence)
         .await;
