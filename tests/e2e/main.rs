@@ -10,6 +10,7 @@ mod connection;
 mod dataset;
 mod discrepancies;
 mod harness;
+mod leader;
 mod lifecycle;
 mod process;
 mod samples;

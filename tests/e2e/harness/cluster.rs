@@ -7,7 +7,7 @@ use k8s_openapi::{
     api::{
         authentication::v1::{TokenRequest, TokenRequestSpec},
         core::v1::{Namespace, ServiceAccount},
-        rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding, RoleRef, Subject},
+        rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding, RoleRef, Subject},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -26,6 +26,8 @@ use aep_export_operator::api::{self, ExportJob};
 /// The `ClusterRoles` of `deploy/rbac.yaml`.
 const ROLE: &str = "aep-export-operator";
 const IDENTITY_ROLE: &str = "aep-export-operator-cluster-identity";
+/// The `Role` there, for the operator's own namespace.
+const LEADER_ROLE: &str = "aep-export-operator-leader-election";
 
 /// A client of the API server as an administrator, with CRDs and roles installed.
 pub async fn admin() -> Client {
@@ -70,6 +72,17 @@ async fn install(client: Client) {
     }
 }
 
+/// The `Role` of `deploy/rbac.yaml`, for any namespace.
+fn leader_role() -> Role {
+    let mut roles = documents(include_str!("../../../deploy/rbac.yaml"))
+        .into_iter()
+        .filter(|document| document["kind"] == "Role");
+    let mut role: Role = serde_json::from_value(roles.next().unwrap()).unwrap();
+    assert_eq!(role.metadata.name.as_deref(), Some(LEADER_ROLE));
+    role.metadata.namespace = None;
+    role
+}
+
 /// The documents of a YAML text.
 pub fn documents(yaml: &str) -> Vec<serde_json::Value> {
     serde_saphyr::from_multiple(yaml).unwrap()
@@ -109,17 +122,30 @@ pub async fn service_account(client: &Client, namespace: &str, kubeconfig: &Path
         namespace: Some(namespace.into()),
         api_group: None,
     }]);
-    let role = |name: &str| RoleRef {
+    let role = |kind: &str, name: &str| RoleRef {
         api_group: "rbac.authorization.k8s.io".into(),
-        kind: "ClusterRole".into(),
+        kind: kind.into(),
         name: name.into(),
     };
     let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
     let binding = RoleBinding {
         metadata: named("operator"),
-        role_ref: role(ROLE),
+        role_ref: role("ClusterRole", ROLE),
         subjects: subjects.clone(),
     };
+    bindings
+        .create(&PostParams::default(), &binding)
+        .await
+        .unwrap();
+    let binding = RoleBinding {
+        metadata: named(LEADER_ROLE),
+        role_ref: role("Role", LEADER_ROLE),
+        subjects: subjects.clone(),
+    };
+    Api::<Role>::namespaced(client.clone(), namespace)
+        .create(&PostParams::default(), &leader_role())
+        .await
+        .unwrap();
     bindings
         .create(&PostParams::default(), &binding)
         .await
@@ -127,7 +153,7 @@ pub async fn service_account(client: &Client, namespace: &str, kubeconfig: &Path
     let bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
     let binding = ClusterRoleBinding {
         metadata: named(namespace),
-        role_ref: role(IDENTITY_ROLE),
+        role_ref: role("ClusterRole", IDENTITY_ROLE),
         subjects,
     };
     bindings

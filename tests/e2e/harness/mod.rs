@@ -1,6 +1,7 @@
 //! What every test stands on.
 
 mod cluster;
+mod replica;
 mod simulator;
 mod wait;
 
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use cluster::{admin, documents, kubectl};
+pub use replica::Replica;
 pub use simulator::Simulator;
 pub use wait::{LONG, eventually, until};
 
@@ -93,11 +95,25 @@ impl World {
     pub async fn start_unready(&mut self, flags: &[&str]) {
         self.flags = flags.iter().map(ToString::to_string).collect();
         self.admin_port = simulator::free_port();
+        let command = self.command(self.admin_port, flags);
+        let log = self.directory.path().join("operator.log");
+        self.operator = Some(Guarded::spawn(&command, &log).unwrap());
+        let url = format!("http://127.0.0.1:{}/livez", self.admin_port);
+        eventually("the operator to answer", || async {
+            reqwest::get(&url)
+                .await
+                .map_err(|error| format!("{error}\n{}", self.log()))
+        })
+        .await;
+    }
+
+    /// The operator of this namespace, with more flags.
+    fn command(&self, admin_port: u16, flags: &[&str]) -> Command {
         let mut command = Command::new(workspace_binary("aep-export-operator").unwrap());
         command
             .env("KUBECONFIG", &self.kubeconfig)
             .arg("run")
-            .args(["--admin-address", &format!("127.0.0.1:{}", self.admin_port)])
+            .args(["--admin-address", &format!("127.0.0.1:{admin_port}")])
             .args(["--watch-namespaces", &self.namespace])
             .args(["--allowed-hosts", "127.0.0.1", "--allow-http"])
             .args([
@@ -108,15 +124,7 @@ impl World {
             ])
             .args(["--log-filter", "info,aep_export_operator=debug"])
             .args(flags);
-        let log = self.directory.path().join("operator.log");
-        self.operator = Some(Guarded::spawn(&command, &log).unwrap());
-        let url = format!("http://127.0.0.1:{}/livez", self.admin_port);
-        eventually("the operator to answer", || async {
-            reqwest::get(&url)
-                .await
-                .map_err(|error| format!("{error}\n{}", self.log()))
-        })
-        .await;
+        command
     }
 
     /// Ends the operator at once, as a crash does.
