@@ -128,7 +128,8 @@ async fn a_closed_fence_keeps_everything() {
     let late = Fence::until(platform.now(), Arc::clone(platform.clock()));
     let lost = CancellationToken::new();
     lost.cancel();
-    for fence in [late, open(&platform).closed_by(lost)] {
+    let unheld = open(&platform).only_while(Arc::new(|| false));
+    for fence in [late, open(&platform).closed_by(lost), unheld] {
         assert!(!fence.is_open());
         let error = platform
             .create_export_job("r", &json!({}), &fence)
@@ -230,6 +231,19 @@ async fn a_fence_closes_by_the_platforms_clock_and_does_not_open_again() {
         clock::later(clock.now(), Duration::from_secs(11)),
         clock::Origin::Platform,
     );
+    assert!(!fence.is_open());
+}
+
+#[test]
+fn a_fence_asks_its_condition_each_time() {
+    let hands = Hands::new();
+    let clock = hands.clock();
+    let until = clock::later(clock.now(), Duration::from_mins(1));
+    let held = Arc::new(Mutex::new(true));
+    let asked = Arc::clone(&held);
+    let fence = Fence::until(until, clock).only_while(Arc::new(move || *asked.lock().unwrap()));
+    assert!(fence.is_open());
+    *held.lock().unwrap() = false;
     assert!(!fence.is_open());
 }
 
