@@ -21,7 +21,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use cluster::{admin, documents, kubectl};
-pub use replica::Replica;
 pub use simulator::Simulator;
 pub use wait::{LONG, eventually, until};
 

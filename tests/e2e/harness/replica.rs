@@ -39,21 +39,21 @@ impl Replica {
         reqwest::get(url).await?.text().await
     }
 
-    /// A metric without labels, or the sum of its series.
-    pub async fn metric(&self, name: &str) -> f64 {
+    /// A metric of whole numbers, over all its labels; 0 before its first event.
+    pub async fn metric(&self, name: &str) -> u64 {
         let page = self.page("/metrics").await.unwrap();
         let name = format!("aep_export_operator_{name}");
         let values = page.lines().filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
             let is_it = series.split('{').next() == Some(&name);
-            is_it.then(|| value.parse::<f64>().unwrap())
+            is_it.then(|| value.parse::<u64>().unwrap())
         });
         values.sum()
     }
 
     /// Whether it leads.
     pub async fn leads(&self) -> bool {
-        self.metric("leader").await > 0.0
+        self.metric("leader").await == 1
     }
 
     /// Waits until it leads.
