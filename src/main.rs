@@ -2,16 +2,28 @@
 
 use std::process::ExitCode;
 
-use aep_export_operator::{cli::Cli, run};
+use aep_export_operator::{
+    cli::Cli,
+    run::{self, RunError},
+};
 use clap::Parser;
+use tokio::runtime::Runtime;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run::run(Cli::parse()).await {
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("aep-export-operator: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(cli: Cli) -> Result<(), RunError> {
+    let runtime = Runtime::new()?;
+    let result = runtime.block_on(run::run(cli));
+    // Not by dropping it: that waits for lookups of names, which hang when the network is gone, and
+    // a process that has lost its lease for that reason is to end.
+    runtime.shutdown_background();
+    result
 }
