@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use aep_control_plane::Signal;
 use aep_export_operator::api::ExportJob;
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::{
+    coordination::v1::{Lease, LeaseSpec},
+    rbac::v1::RoleBinding,
+};
 use kube::ResourceExt;
 use serde_json::json;
 
@@ -162,6 +165,34 @@ async fn an_operator_that_was_stopped_while_another_took_over_ends_and_writes_no
     assert!(second.leads().await);
     assert_eq!(world.simulator.posts().await.len(), 1);
     assert_eq!(world.simulator.jobs().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_operator_that_cannot_renew_ends_with_an_error() {
+    let world = World::without_operator("leader").await;
+    let mut replica = world.start_replica("first", &FLAGS).await;
+    replica.until_leads().await;
+    world
+        .delete::<RoleBinding>("aep-export-operator-leader-election")
+        .await;
+    let exit = replica.end();
+    assert!(!exit.success(), "{exit}");
+    let log = replica.log();
+    assert!(log.contains("is lost: it was not renewed within 4s"));
+}
+
+#[tokio::test]
+async fn an_operator_that_finds_another_in_the_lease_ends_with_an_error() {
+    let world = World::without_operator("leader").await;
+    let mut replica = world.start_replica("first", &FLAGS).await;
+    replica.until_leads().await;
+    let other = json!({ "spec": { "holderIdentity": "other" } });
+    let taken = world.patch::<Lease>("aep-export-operator", other).await;
+    let exit = replica.end();
+    assert!(!exit.success(), "{exit}");
+    let log = replica.log();
+    assert!(log.contains(r#"is lost: it is held by "other" now"#));
+    assert_eq!(lease(&world).await, taken.unwrap().spec.unwrap());
 }
 
 #[tokio::test]
