@@ -1,10 +1,12 @@
 //! The life of an export, from its manifest to its end.
 
-use aep_export_operator::api::{ExportJob, PlatformConnection, SubmissionOutcome};
+use aep_export_operator::api::{
+    ExportJob, PlatformConnection, SubmissionEvidence, SubmissionOutcome,
+};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
-use crate::harness::{World, condition, eventually, is_held, outcome, reason, true_conditions};
+use crate::harness::{SHORT_WINDOWS, World, condition, eventually, is_held, outcome, reason, true_conditions};
 
 #[tokio::test]
 async fn an_export_is_submitted_once_followed_and_complete() {
@@ -227,55 +229,32 @@ async fn a_request_that_the_gateway_refused_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_lost_reply_is_a_doubt_that_is_told_and_never_posted_again() {
-    let mut world = World::start("life").await;
+async fn a_lost_reply_is_settled_by_one_look_at_the_list() {
+    let world = World::start("life").await;
     world.furnish().await;
     world
         .simulator
         .fault(post_reply(503, &json!("lost"), true))
         .await;
     world.export("doubt").await;
-    let export = world
-        .until("doubt", "in doubt", |e: &ExportJob| {
-            reason(e, "Ready") == "SubmissionInDoubt"
-        })
-        .await;
-    assert_eq!(true_conditions(&export), ["Stalled"]);
-    let request_id = export.status.unwrap().submission.unwrap().request_id;
-    assert!(
-        condition(&world.get("doubt").await, "Ready")
-            .unwrap()
-            .message
-            .contains(&request_id)
-    );
-    world.kill_operator();
-    world.restart_operator().await;
-    world.export("after").await;
-    world.until_phase("after", "Succeeded").await;
-    assert_eq!(
-        reason(&world.get("doubt").await, "Ready"),
-        "SubmissionInDoubt"
-    );
-    assert_eq!(world.simulator.posts().await.len(), 2, "one each");
-    world.delete::<ExportJob>("doubt").await;
-    world.until_gone::<ExportJob>("doubt").await;
-    let events = world.events_of("doubt").await;
-    let told = events.iter().find(|(reason, _)| reason == "DeletedInDoubt");
-    assert!(
-        told.is_some_and(|(_, note)| note.contains(&request_id)),
-        "{events:?}"
-    );
+    let export = world.until_phase("doubt", "Succeeded").await;
+    let submission = export.status.unwrap().submission.unwrap();
+    assert_eq!(submission.outcome, Some(SubmissionOutcome::Adopted));
+    assert_eq!(submission.evidence, Some(SubmissionEvidence::RequestId));
+    assert_eq!(world.simulator.posts().await.len(), 1);
+    assert_eq!(world.simulator.lists().await.len(), 1);
 }
 
 #[tokio::test]
-async fn an_operator_that_is_killed_while_a_request_is_under_way_never_sends_it_again() {
-    let mut world = World::start("life").await;
+async fn an_operator_that_is_killed_while_a_request_is_under_way_finds_its_job_again() {
+    let mut world = World::without_operator("life").await;
+    world.start_operator(SHORT_WINDOWS).await;
     world.furnish().await;
     world
         .simulator
         .fault(json!({
             "method": "POST", "path": "/data/core/ups/export/jobs", "times": 1,
-            "action": { "delayMilliseconds": 3000 },
+            "action": { "delayMilliseconds": 1000 },
         }))
         .await;
     world.export("killed").await;
@@ -286,13 +265,8 @@ async fn an_operator_that_is_killed_while_a_request_is_under_way_never_sends_it_
         .await;
     world.kill_operator();
     world.restart_operator().await;
-    let export = world
-        .until("killed", "in doubt", |e: &ExportJob| {
-            reason(e, "Ready") == "SubmissionInDoubt"
-        })
-        .await;
-    assert_eq!(outcome(&export), None);
-    assert!(world.simulator.posts().await.len() <= 1);
+    world.until_phase("killed", "Succeeded").await;
+    assert_eq!(world.simulator.jobs().await.len(), 1);
 }
 
 #[tokio::test]

@@ -27,6 +27,19 @@ pub use wait::{LONG, eventually, until};
 /// The organisation of every simulated tenant.
 pub const ORGANIZATION: &str = "745F37C35E4B776E0A49421B@AdobeOrg";
 
+/// Times of the submission protocol for tests in which nothing is in doubt for long: none of the
+/// calls that they make to the tenant takes as much.
+pub const SHORT_WINDOWS: &[&str] = &[
+    "--send-window",
+    "2s",
+    "--unacknowledged-window",
+    "1s",
+    "--gateway-window",
+    "1s",
+    "--visibility-window",
+    "1s",
+];
+
 /// A namespace with a simulated tenant, and an operator for it once one is started.
 pub struct World {
     /// The API server, as an administrator.

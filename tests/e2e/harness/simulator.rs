@@ -107,6 +107,14 @@ impl Simulator {
         self.calls("POST", "/data/core/ups/export/jobs").await
     }
 
+    /// The readings of the list of jobs, a call for each page.
+    pub async fn lists(&self) -> Vec<Value> {
+        let all = self.calls("GET", "/data/core/ups/export/jobs").await;
+        all.into_iter()
+            .filter(|call| call["path"] == "/data/core/ups/export/jobs")
+            .collect()
+    }
+
     /// The jobs that there ever were.
     pub async fn jobs(&self) -> Vec<Value> {
         self.ledger().await["jobs"].as_array().unwrap().clone()
