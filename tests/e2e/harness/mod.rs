@@ -1,6 +1,7 @@
 //! What every test stands on.
 
 mod cluster;
+pub mod proxy;
 mod replica;
 mod simulator;
 mod wait;
