@@ -144,12 +144,8 @@ async fn an_operator_that_was_stopped_while_another_took_over_ends_and_writes_no
     let intended = world.get("one").await;
     assert_eq!(intended.status.as_ref().unwrap().job_id, None);
     second.until_leads().await;
-    let version = intended.resource_version();
-    let seen = world
-        .until("one", "looked at by the second", |e: &ExportJob| {
-            e.resource_version() != version
-        })
-        .await;
+    // It finds the job by its request id, and records it.
+    let seen = world.until_phase("one", "Running").await;
     let held = lease(&world).await;
     first.signal(Signal::CONT);
     let exit = first.end();

@@ -248,7 +248,7 @@ async fn a_lost_reply_is_settled_by_one_look_at_the_list() {
 #[tokio::test]
 async fn an_operator_that_is_killed_while_a_request_is_under_way_finds_its_job_again() {
     let mut world = World::without_operator("life").await;
-    world.start_operator(SHORT_WINDOWS).await;
+    world.start_operator(&SHORT_WINDOWS).await;
     world.furnish().await;
     world
         .simulator

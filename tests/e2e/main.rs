@@ -7,6 +7,7 @@
 
 mod admission;
 mod connection;
+mod crash;
 mod dataset;
 mod discrepancies;
 mod harness;

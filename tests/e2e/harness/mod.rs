@@ -4,6 +4,7 @@ mod cluster;
 pub mod proxy;
 mod replica;
 mod simulator;
+mod through;
 mod wait;
 
 use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration};
@@ -23,23 +24,11 @@ use tempfile::TempDir;
 
 pub use cluster::{admin, documents, kubectl};
 pub use simulator::Simulator;
+pub use through::SHORT_WINDOWS;
 pub use wait::{LONG, eventually, until};
 
 /// The organisation of every simulated tenant.
 pub const ORGANIZATION: &str = "745F37C35E4B776E0A49421B@AdobeOrg";
-
-/// Times of the submission protocol for tests in which nothing is in doubt for long: none of the
-/// calls that they make to the tenant takes as much.
-pub const SHORT_WINDOWS: &[&str] = &[
-    "--send-window",
-    "2s",
-    "--unacknowledged-window",
-    "1s",
-    "--gateway-window",
-    "1s",
-    "--visibility-window",
-    "1s",
-];
 
 /// A namespace with a simulated tenant, and an operator for it once one is started.
 pub struct World {
@@ -49,6 +38,7 @@ pub struct World {
     pub namespace: String,
     /// The tenant of this test.
     pub simulator: Simulator,
+    proxy: Option<proxy::Proxy>,
     operator: Option<Guarded>,
     flags: Vec<String>,
     kubeconfig: PathBuf,
@@ -79,6 +69,7 @@ impl World {
             client,
             namespace,
             simulator,
+            proxy: None,
             operator: None,
             flags: Vec::new(),
             kubeconfig,
@@ -106,11 +97,7 @@ impl World {
 
     /// Starts the operator with more flags, and waits until it answers.
     pub async fn start_unready(&mut self, flags: &[&str]) {
-        self.flags = flags.iter().map(ToString::to_string).collect();
-        self.admin_port = simulator::free_port();
-        let command = self.command(self.admin_port, flags);
-        let log = self.directory.path().join("operator.log");
-        self.operator = Some(Guarded::spawn(&command, &log).unwrap());
+        self.spawn_operator(simulator::free_port(), flags);
         let url = format!("http://127.0.0.1:{}/livez", self.admin_port);
         eventually("the operator to answer", || async {
             reqwest::get(&url)
@@ -118,6 +105,15 @@ impl World {
                 .map_err(|error| format!("{error}\n{}", self.log()))
         })
         .await;
+    }
+
+    /// Starts the operator with its admin server on this port, and does not wait.
+    fn spawn_operator(&mut self, admin_port: u16, flags: &[&str]) {
+        self.flags = flags.iter().map(ToString::to_string).collect();
+        self.admin_port = admin_port;
+        let command = self.command(admin_port, flags);
+        let log = self.directory.path().join("operator.log");
+        self.operator = Some(Guarded::spawn(&command, &log).unwrap());
     }
 
     /// The operator of this namespace, with more flags.
@@ -258,7 +254,7 @@ impl World {
             "organizationId": ORGANIZATION,
             "sandbox": "prod",
             "auth": { "oauthServerToServer": { "secretRef": { "name": "aep-credentials" } } },
-            "endpoints": { "platform": self.simulator.url(), "ims": self.simulator.url() },
+            "endpoints": { "platform": self.platform_url(), "ims": self.platform_url() },
         })
     }
 

@@ -201,6 +201,8 @@ async fn a_closed_gate_waits_for_old_connections_and_counts_anew_when_it_opens()
     stage.proxy.close().await;
     let waits = tokio::time::timeout(NEVER, stage.status("/w")).await;
     assert!(waits.is_err(), "{waits:?}");
+    // The one that waited has hung up.
+    stage.proxy.close().await;
     stage.proxy.open(None);
     assert_eq!(stage.status("/w").await, Some(StatusCode::OK));
     assert_eq!(stage.proxy.counted(), 1);

@@ -1,0 +1,194 @@
+//! The operator is killed at every request that it makes in a life, before the server hears of it
+//! and after it has answered, and started again. Each life has to end as one that nothing
+//! disturbed: nobody creates a job twice, leaves one behind, or stands still.
+
+mod end;
+mod life;
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use self::{
+    end::{End, Shown},
+    life::{Lived, Point, Thing, live},
+};
+use crate::harness::proxy::Side;
+
+/// How many lives are lived at once: most of a life is waiting.
+const AT_ONCE: usize = 6;
+/// How many lives of the whole matrix have two points.
+const PAIRS: usize = 60;
+/// What a start asks before it works, roughly: it comes again after a restart.
+const START: usize = 10;
+/// The seed of the sample of pairs, unless the variable `SEED` has another.
+const SEED: u64 = 8;
+
+/// The sums over all lives of a matrix.
+#[derive(Default)]
+struct Sums {
+    runs: usize,
+    not_reached: usize,
+    created_over_one: usize,
+    orphans: usize,
+    not_converged: usize,
+}
+
+#[test]
+fn an_operator_killed_at_any_request_ends_what_it_began() {
+    let reference = reference();
+    let sides = [Side::Before, Side::After];
+    let runs = (1..=reference.requests.len()).map(|index| {
+        let side = sides[index % sides.len()];
+        vec![Point { index, side }]
+    });
+    matrix(runs.collect(), &reference);
+}
+
+#[test]
+#[ignore = "takes minutes: `make crash` runs it"]
+fn an_operator_killed_at_every_request_once_or_twice_ends_what_it_began() {
+    let reference = reference();
+    let count = reference.requests.len();
+    let both = |index| [Side::Before, Side::After].map(|side| vec![Point { index, side }]);
+    let singles = (1..=count).flat_map(both);
+    let seed = std::env::var("SEED").map_or(SEED, |seed| seed.parse().unwrap());
+    println!("crash: pairs by SEED={seed}");
+    let runs = singles.chain(pairs(count, seed));
+    matrix(runs.collect(), &reference);
+}
+
+/// A life that nothing disturbs.
+fn reference() -> Lived {
+    let lived = on_this_thread(&[]);
+    assert_eq!(lived.stuck, None, "{}", lived.log);
+    let End {
+        objects,
+        kept,
+        jobs,
+        datasets,
+        created_over_one,
+        orphans,
+    } = &lived.end;
+    assert_eq!(jobs, &["CANCELLED", "SUCCEEDED"]);
+    assert_eq!((*datasets, *created_over_one, *orphans), (1, 0, 0));
+    for export in [Thing::Weekly, Thing::Stopped] {
+        assert_eq!(objects[&export], Shown::Gone);
+    }
+    assert_ne!(kept[&Thing::Weekly], Shown::Gone);
+    for (number, logged) in (1..).zip(&lived.requests) {
+        println!("crash: request {number}: {}", logged.asked);
+    }
+    lived
+}
+
+/// Two points each, the second counted from the restart; the same for the same seed.
+fn pairs(count: usize, seed: u64) -> Vec<Vec<Point>> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut point = |last: usize| Point {
+        index: random.random_range(1..=last),
+        side: if random.random() {
+            Side::Before
+        } else {
+            Side::After
+        },
+    };
+    let mut pair = |_| {
+        let first = point(count);
+        let left = (count - first.index + START).min(count);
+        vec![first, point(left)]
+    };
+    (0..PAIRS).map(&mut pair).collect()
+}
+
+/// Lives these lives, several at once, and judges them by the reference.
+fn matrix(runs: Vec<Vec<Point>>, reference: &Lived) {
+    let began = Instant::now();
+    let sums = Mutex::new(Sums::default());
+    let queue = Mutex::new(VecDeque::from(runs));
+    let next = || {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.pop_front()
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(points) = next() {
+                    let lived = on_this_thread(&points);
+                    let mut sums = sums.lock().unwrap_or_else(PoisonError::into_inner);
+                    sums.judge(&points, &lived, &reference.end);
+                }
+            });
+        }
+    });
+    let sums = sums.into_inner().unwrap_or_else(PoisonError::into_inner);
+    sums.conclude(reference.requests.len(), began);
+}
+
+/// Each thread has a runtime of its own, as the guard of a process cannot be shared.
+fn on_this_thread(points: &[Point]) -> Lived {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(live(points))
+}
+
+impl Sums {
+    fn judge(&mut self, points: &[Point], lived: &Lived, reference: &End) {
+        let Lived {
+            end,
+            killed_at,
+            stuck,
+            requests: _,
+            log,
+        } = lived;
+        let mut said: Vec<String> = stuck.iter().cloned().collect();
+        said.extend(end.differences(reference));
+        if log.contains("panicked at") {
+            said.push("the operator panicked".to_owned());
+        }
+        self.runs += 1;
+        self.not_reached += points.len() - killed_at.len();
+        self.created_over_one += end.created_over_one;
+        self.orphans += end.orphans;
+        self.not_converged += usize::from(!said.is_empty());
+        if said.is_empty() && end.created_over_one + end.orphans == 0 {
+            return;
+        }
+        let points: Vec<String> = points.iter().map(ToString::to_string).collect();
+        println!("\ncrash: killed {}:", points.join(", then "));
+        for logged in killed_at {
+            println!("  at {}", logged.asked);
+        }
+        println!("  created over one: {}", end.created_over_one);
+        println!("  orphans: {}", end.orphans);
+        for said in said {
+            println!("  {said}");
+        }
+        println!("the operator's log:\n{log}");
+    }
+
+    fn conclude(&self, points: usize, began: Instant) {
+        let Self {
+            runs,
+            not_reached,
+            created_over_one,
+            orphans,
+            not_converged,
+        } = self;
+        println!(
+            "crash: {} s; {not_reached} points were beyond the end of their life",
+            began.elapsed().as_secs()
+        );
+        println!(
+            "crash: points={points} runs={runs} created_over_one={created_over_one} \
+             orphans={orphans} not_converged={not_converged}"
+        );
+        assert_eq!((*created_over_one, *orphans, *not_converged), (0, 0, 0));
+    }
+}
