@@ -1,7 +1,7 @@
 //! One life: objects come, are waited for and go, whatever happens to the operator meanwhile.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fmt,
     time::{Duration, Instant},
 };
@@ -95,7 +95,7 @@ pub struct Lived {
     pub killed_at: Vec<Logged>,
     /// What was waited for in vain, and what was there instead.
     pub stuck: Option<String>,
-    /// The requests that count, of the first process.
+    /// The requests that count, of all processes.
     pub requests: Vec<Logged>,
     /// What the operators wrote.
     pub log: String,
@@ -103,7 +103,7 @@ pub struct Lived {
 
 struct Life {
     world: World,
-    points: std::vec::IntoIter<Point>,
+    points: VecDeque<Point>,
     killed_at: Vec<Logged>,
     kept: BTreeMap<Thing, Shown>,
     began: Instant,
@@ -207,7 +207,7 @@ impl Goal {
 pub async fn live(points: &[Point]) -> Lived {
     let mut life = Life {
         world: World::behind_proxy("crash").await,
-        points: points.to_vec().into_iter(),
+        points: points.iter().copied().collect(),
         killed_at: Vec::new(),
         kept: BTreeMap::new(),
         began: Instant::now(),
@@ -233,7 +233,7 @@ pub async fn live(points: &[Point]) -> Lived {
 
 impl Life {
     async fn start_operator(&mut self) {
-        let crash = self.points.next().map(|point| (point.index, point.side));
+        let crash = self.points.pop_front().map(|point| (point.index, point.side));
         self.world.start_until(&SHORT_WINDOWS, crash).await;
         self.began = Instant::now();
     }

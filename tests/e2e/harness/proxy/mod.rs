@@ -160,7 +160,9 @@ impl Proxy {
 
 impl Freeze {
     /// Lets the frames go on, in order.
-    pub fn thaw(self) {}
+    pub fn thaw(self) {
+        drop(self);
+    }
 }
 
 impl Drop for Freeze {
