@@ -10,6 +10,7 @@ mod connection;
 mod crash;
 mod dataset;
 mod discrepancies;
+mod disturbed;
 mod harness;
 mod leader;
 mod lifecycle;

@@ -233,7 +233,10 @@ pub async fn live(points: &[Point]) -> Lived {
 
 impl Life {
     async fn start_operator(&mut self) {
-        let crash = self.points.pop_front().map(|point| (point.index, point.side));
+        let crash = self
+            .points
+            .pop_front()
+            .map(|point| (point.index, point.side));
         self.world.start_until(&SHORT_WINDOWS, crash).await;
         self.began = Instant::now();
     }

@@ -9,12 +9,12 @@ use hyper_util::rt::TokioIo;
 use reqwest::{Certificate, Client, redirect};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{broadcast, mpsc},
 };
 
 use super::{
     frames::{Frame, Lane, Splitter},
-    request::{Asked, Server, Verb},
+    request::{Asked, Match, Server, Verb},
     rules::{Armed, Fault, Side, refusal},
     state::{Ending, State, Verdict},
 };
@@ -182,7 +182,6 @@ impl Route {
     fn follow(&self, asked: Asked, reply: reqwest::Response) -> Body {
         let (sender, receiver) = mpsc::channel(FRAMES);
         let watch = Watch {
-            resource: asked.resource.clone(),
             endings: self.state.endings.subscribe(),
             state: Arc::clone(&self.state),
             asked,
@@ -198,8 +197,7 @@ impl Route {
 
 /// A watch under way.
 struct Watch {
-    resource: String,
-    endings: tokio::sync::broadcast::Receiver<(super::Match, Ending)>,
+    endings: broadcast::Receiver<(Match, Ending)>,
     state: Arc<State>,
     asked: Asked,
     sender: mpsc::Sender<io::Result<Bytes>>,
@@ -211,10 +209,10 @@ impl Watch {
         let (mut splitter, mut lane) = (Splitter::default(), Lane::default());
         let (mut held, mut ended) = (Vec::new(), false);
         loop {
-            let is_frozen = frozen.borrow_and_update().contains(&self.resource);
+            let is_frozen = frozen.borrow_and_update().contains(&self.asked.resource);
             if !is_frozen {
                 for frame in held.drain(..) {
-                    let pass = |plan: &mut _| lane.pass(plan, &self.resource, frame);
+                    let pass = |plan: &mut _| lane.pass(plan, &self.asked.resource, frame);
                     for Frame { bytes, object: _ } in self.state.with_plan(pass) {
                         // The caller may be gone, which ends the loop below.
                         let _ = self.sender.send(Ok(bytes)).await;
