@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use aep_control_plane::Signal;
-use aep_export_operator::api::ExportJob;
 use k8s_openapi::api::{
     coordination::v1::{Lease, LeaseSpec},
     rbac::v1::RoleBinding,

@@ -6,7 +6,9 @@ use aep_export_operator::api::{
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
-use crate::harness::{SHORT_WINDOWS, World, condition, eventually, is_held, outcome, reason, true_conditions};
+use crate::harness::{
+    SHORT_WINDOWS, World, condition, eventually, is_held, outcome, reason, true_conditions,
+};
 
 #[tokio::test]
 async fn an_export_is_submitted_once_followed_and_complete() {
