@@ -8,8 +8,9 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use tokio::time::Instant;
 
-use super::pokes::Pokes;
+use super::{pokes::Pokes, written::version};
 use crate::{
     api::{ExportJob, RESTORED_LABEL, Submission, SubmissionOutcome, Target},
     decide::export::{self, Title},
@@ -46,7 +47,7 @@ struct Inner {
     /// Every object that is there, by UID.
     met: HashMap<String, Met>,
     /// Before this time an object may have been deleted unnoticed.
-    complete_from: Option<Timestamp>,
+    complete_from: Option<Instant>,
 }
 
 /// An object that is there.
@@ -160,7 +161,7 @@ impl Claims {
     }
 
     /// From this time on no deletion goes unnoticed.
-    pub fn complete_from(&self, time: Timestamp) {
+    pub fn complete_from(&self, time: Instant) {
         self.inner().complete_from.get_or_insert(time);
     }
 
@@ -249,18 +250,13 @@ impl Claims {
         }
     }
 
-    /// Whether another object has this job.
+    /// Whether an object has this job on record, or had it when it was deleted.
     #[must_use]
-    pub fn is_claimed(&self, uid: &str, target: &Target, job: &JobId) -> bool {
+    pub fn is_claimed(&self, target: &Target, job: &JobId) -> bool {
         let inner = self.inner();
-        let theirs = inner
-            .objects
-            .iter()
-            .filter(|(other, _)| *other != uid)
-            .map(|(_, object)| object);
-        theirs
-            .chain(inner.tombstones.iter().map(|tombstone| &tombstone.object))
-            .any(|object| is_same_tenant(&object.target, target) && object.jobs.contains(job))
+        let deleted = inner.tombstones.iter().map(|tombstone| &tombstone.object);
+        let mut all = inner.objects.values().chain(deleted);
+        all.any(|object| is_same_tenant(&object.target, target) && object.jobs.contains(job))
     }
 
     /// Whether another object had the job on record before this one.
@@ -295,7 +291,7 @@ impl Claims {
         let mut inner = self.inner();
         inner.tombstones.retain(|tombstone| tombstone.until > now);
         let mut claims = export::Claims {
-            complete_from: inner.complete_from.unwrap_or(Timestamp::MIN),
+            complete_from: inner.complete_from(now),
             ..export::Claims::default()
         };
         let fresh = listed
@@ -336,6 +332,18 @@ impl Claims {
 }
 
 impl Inner {
+    /// From when on no deletion goes unnoticed, by a clock that shows `now`.
+    fn complete_from(&self, now: Timestamp) -> Timestamp {
+        let left = match self.complete_from {
+            None => return Timestamp::MAX,
+            Some(time) => time.saturating_duration_since(Instant::now()),
+        };
+        if left.is_zero() {
+            return Timestamp::MIN;
+        }
+        now.checked_add(left).unwrap_or(Timestamp::MAX)
+    }
+
     fn rivals(&self, uid: &str, target: &Target) -> Vec<String> {
         let on_record = self
             .objects
@@ -390,13 +398,6 @@ pub enum Taken {
     Yes,
     /// Somebody else has it.
     No,
-}
-
-fn version(export: &ExportJob) -> u64 {
-    let version = export.resource_version();
-    version
-        .and_then(|version| version.parse().ok())
-        .unwrap_or(0)
 }
 
 fn is_same_tenant(a: &Target, b: &Target) -> bool {

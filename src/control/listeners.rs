@@ -1,9 +1,10 @@
 //! Who is woken when an object of another kind changes, and what is forgotten when one is gone.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{ResourceExt, core::error_boundary::InvalidObject, runtime::reflector::ObjectRef};
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::{Context, Kind, events::Tone, streams::Listener, tenants::ConnectionKey};
@@ -66,6 +67,7 @@ impl Listener<PlatformConnection> for Relations {
     }
 
     fn relisted(&self) {
+        self.0.shared.written.relisted();
         let _ = self.0.listed.connections.set(());
         self.wake_everything();
     }
@@ -80,6 +82,7 @@ impl Listener<PlatformConnection> for Relations {
         let namespace = object.namespace().unwrap_or_default();
         shared.secrets.forget(&ObjectRef::from_obj(object));
         shared.retries.forget(&object.uid().unwrap_or_default());
+        shared.written.forget(&object.uid().unwrap_or_default());
         shared
             .tenants
             .retire(&ConnectionKey::new(&namespace, &object.name_any()));
@@ -99,6 +102,7 @@ impl Listener<ProfileDataset> for Relations {
     }
 
     fn relisted(&self) {
+        self.0.shared.written.relisted();
         let _ = self.0.listed.datasets.set(());
         self.wake_everything();
     }
@@ -108,10 +112,9 @@ impl Listener<ProfileDataset> for Relations {
     }
 
     fn gone(&self, object: &ProfileDataset) {
-        self.0
-            .shared
-            .retries
-            .forget(&object.uid().unwrap_or_default());
+        let uid = object.uid().unwrap_or_default();
+        self.0.shared.retries.forget(&uid);
+        self.0.shared.written.forget(&uid);
         self.present(object);
     }
 
@@ -127,15 +130,13 @@ impl Listener<ExportJob> for Relations {
 
     fn relisted(&self) {
         let context = &self.0;
+        context.shared.written.relisted();
         let claims = &context.shared.submissions.claims;
         let window = context.shared.settings.limits.windows.whole();
         let there = context.stores.exports.state();
         claims.relisted(context.scope.as_deref(), &there, window);
-        claims.complete_from(
-            jiff::Timestamp::now()
-                .saturating_add(window)
-                .unwrap_or(jiff::Timestamp::MAX),
-        );
+        let window = Duration::try_from(window).unwrap_or_default();
+        claims.complete_from(Instant::now() + window);
         let _ = context.listed.exports.set(());
         // Whatever happened meanwhile: what is not submitted yet looks before it is.
         for export in there
@@ -156,6 +157,7 @@ impl Listener<ExportJob> for Relations {
         let window = context.shared.settings.limits.windows.whole();
         context.shared.board.forget(&uid);
         context.shared.retries.forget(&uid);
+        context.shared.written.forget(&uid);
         context.shared.submissions.claims.gone(&uid, window);
         context
             .shared

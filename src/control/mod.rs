@@ -17,6 +17,7 @@ pub mod scope;
 pub mod secrets;
 pub mod streams;
 pub mod tenants;
+pub mod written;
 
 use std::{
     collections::HashMap,
@@ -41,7 +42,7 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use self::{
     claims::Claims, events::Events, pokes::Pokes, retry::Retries, secrets::Secrets,
-    tenants::Tenants,
+    tenants::Tenants, written::Written,
 };
 use crate::{
     api::{ExportJob, PlatformConnection, ProfileDataset, Target},
@@ -54,8 +55,6 @@ use crate::{
 
 /// The field manager of every status write.
 const STATUS_MANAGER: &str = "aep-export-operator/status";
-/// How long a pass waits before it meets its own write, or another's, again.
-const AFTER_CONFLICT: Duration = Duration::from_millis(100);
 
 /// What every pass over an object of one namespace (or of all) has at hand.
 pub struct Context {
@@ -122,6 +121,8 @@ pub struct Shared {
     pub secrets: Secrets,
     /// Waits after failures.
     pub retries: Retries,
+    /// What no watch has shown yet.
+    pub written: Written,
     /// Events.
     pub events: Events,
     /// Metrics.
@@ -258,6 +259,9 @@ async fn guard<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Action {
         Some(false) => return Action::requeue(Duration::ZERO),
         None => return Action::await_change(),
     }
+    if let Some(wait) = shared.written.behind(&*object) {
+        return Action::requeue(wait);
+    }
     let began = Instant::now();
     let reference = ObjectRef::from_obj(&*object);
     let span = info_span!(
@@ -278,7 +282,7 @@ async fn guard<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Action {
         // Somebody wrote in between, most often this operator: the watch brings the newer object.
         Err(error) if error.reason() == "Conflict" => {
             debug!(%error, "met a newer object");
-            Action::requeue(AFTER_CONFLICT)
+            Action::requeue(shared.written.conflicted(&uid))
         }
         // Gone while it was worked on.
         Err(PassError::Kubernetes(kube::Error::Api(status))) if status.is_not_found() => {
@@ -345,9 +349,11 @@ impl Context {
             field_manager: Some(STATUS_MANAGER.to_owned()),
         };
         let api = self.api(object)?;
-        Ok(api
+        let written = api
             .replace_status(&object.name_any(), &params, &written)
-            .await?)
+            .await?;
+        self.shared.written.wrote(&written);
+        Ok(written)
     }
 
     /// Waits until every watch has brought everything once: before that, what is not in a store

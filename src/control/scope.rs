@@ -27,6 +27,7 @@ use super::{
     secrets::Secrets,
     streams::{self, Listener},
     tenants::{ConnectionKey, Tenants},
+    written::Written,
 };
 use crate::{
     api::{ExportJob, PlatformConnection, ProfileDataset},
@@ -113,6 +114,7 @@ impl Scope {
             board: Arc::new(board),
             secrets: Secrets::new(client.clone(), Arc::clone(&poked_connections)),
             retries: Retries::default(),
+            written: Written::default(),
             events: Events::new(recorder),
             metrics,
             settings,

@@ -268,7 +268,7 @@ impl Board {
                 .filter(|job| job.id != entry.follow.job)
                 .map(|job| (*job).clone())
                 .collect();
-            if reading.began >= entry.follow.settled {
+            if reading.began >= entry.follow.settled && reading.reaches(entry.follow.began) {
                 entry.search = Search::Done;
             }
             if !doubles.is_empty() {
@@ -339,12 +339,10 @@ impl Board {
     /// Looks for other jobs of the requests of a tenant.
     async fn search(&self, follow: &Follow) {
         let Follow {
-            platform,
-            tenant,
-            began,
-            ..
+            platform, tenant, ..
         } = follow;
-        match self.links.lists.read(platform, tenant, *began).await {
+        let oldest = self.oldest(tenant).unwrap_or(follow.began);
+        match self.links.lists.read(platform, tenant, oldest).await {
             Ok(reading) => self.take_reading(tenant, &reading),
             Err(error) => debug!(%error, "the list of jobs was not read"),
         }
@@ -354,6 +352,15 @@ impl Board {
         {
             entry.search = Search::At(Instant::now() + self.intervals.min);
         }
+    }
+
+    /// When the oldest job of a tenant began whose other jobs are still to be looked for.
+    fn oldest(&self, tenant: &Target) -> Option<Timestamp> {
+        let entries = self.entries();
+        let open = entries
+            .values()
+            .filter(|entry| entry.follow.tenant == *tenant && entry.search != Search::Done);
+        open.map(|entry| entry.follow.began).min()
     }
 
     /// The next job whose other jobs are due to be looked for; of those of one tenant, one.

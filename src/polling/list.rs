@@ -129,7 +129,9 @@ impl Slot {
 }
 
 impl ListReading {
-    fn reaches(&self, since: Timestamp) -> bool {
+    /// Whether it went back beyond this time.
+    #[must_use]
+    pub fn reaches(&self, since: Timestamp) -> bool {
         match self.depth {
             Depth::End => true,
             Depth::To(oldest) => oldest < since,

@@ -109,7 +109,14 @@ async fn act(
         Effect::LookAgain(by) => {
             report(export, context, seen, &situation).await?;
             let Facts { now, answer, .. } = &seen.facts;
-            let wait = shared.retries.look_again(uid, *now, by, answer.clone());
+            let longest = match situation {
+                Situation::Ambiguous(_) => LOOK_AGAIN * 5,
+                _ => LOOK_AGAIN,
+            };
+            let wait = shared
+                .retries
+                .look_again(uid, *now, by, answer.clone())
+                .min(longest);
             Ok(Next::Rest(Action::requeue(wait)))
         }
         Effect::Settle(submission) => {
@@ -415,9 +422,11 @@ async fn set_finalizer(
         field_manager: Some(FINALIZER_MANAGER.into()),
         ..PatchParams::default()
     };
-    Ok(api
+    let patched = api
         .patch(&export.name_any(), &params, &Patch::Merge(patch))
-        .await?)
+        .await?;
+    context.shared.written.wrote(&patched);
+    Ok(patched)
 }
 
 /// The field manager of the finalizer.

@@ -101,9 +101,7 @@ pub(super) fn observe(
         .and_then(|text| Answer::parse(text));
     let facts = Facts {
         now,
-        created: export
-            .creation_timestamp()
-            .map_or(Timestamp::MIN, |time| time.0),
+        created: created(export, now),
         life: match export.metadata.deletion_timestamp {
             Some(_) => Life::Deleting,
             None => Life::Live,
@@ -156,6 +154,15 @@ pub(super) fn observe(
         connection,
         service: serving,
     })
+}
+
+/// When the object was created, by a clock that shows `now`: the API server's clock and this
+/// machine's may be hours from the platform's, but not from each other.
+fn created(export: &ExportJob, now: Timestamp) -> Timestamp {
+    let created = export.creation_timestamp().map(|time| time.0);
+    let age = created.map(|created| Timestamp::now().duration_since(created));
+    age.and_then(|age| now.checked_sub(age.max(SignedDuration::ZERO)).ok())
+        .unwrap_or(Timestamp::MIN)
 }
 
 fn on_record(export: &ExportJob) -> Record {

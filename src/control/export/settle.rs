@@ -57,13 +57,10 @@ pub(super) async fn read(export: &ExportJob, context: &Context, seen: &Seen, bac
     let named = |job: &&Job| job.request_id.as_ref() == Some(&request_id);
     let claims = match back {
         // The request id alone is looked for.
-        Back::ToCreation(_) => {
-            shared.submissions.claims.begun(uid, attempt(seen));
-            shared
-                .submissions
-                .claims
-                .facts(uid, &target, seen.facts.now, &[])
-        }
+        Back::ToCreation(_) => shared
+            .submissions
+            .claims
+            .facts(uid, &target, seen.facts.now, &[]),
         Back::ToIntent(_) if reading.jobs.iter().any(|job| named(&job)) => shared
             .submissions
             .claims
@@ -92,14 +89,6 @@ fn sought(seen: &Seen) -> Option<(Target, String)> {
             Need::Waiting(_) | Need::Wrong(_) => None,
         },
         Record::Ended(_) => None,
-    }
-}
-
-fn attempt(seen: &Seen) -> i64 {
-    match &seen.facts.record {
-        Record::Fresh { attempt } => *attempt,
-        Record::Open(submission) | Record::Known(submission, _) => submission.attempt,
-        Record::Ended(_) => 0,
     }
 }
 

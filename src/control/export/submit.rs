@@ -67,7 +67,10 @@ pub(super) async fn intend(
         // Somebody was faster; the next look says whom to wait for.
         return Ok(step(export.clone()));
     }
+    // If it had to be looked for, it was: once is enough.
+    claims.begun(uid, submission.attempt);
     memory.held = Some(submission.r#try.clone());
+    (memory.list, memory.rejected) = (None, None);
     let status = report::intended(export, seen, submission);
     match context.write_status(export, status).await {
         Ok(written) => {
@@ -110,7 +113,7 @@ pub(super) async fn post(
     let posted = posted(result.map_err(|error| Failure::from(&error)));
     let claimed = |job: &crate::platform::Job| {
         let claims = &shared.submissions.claims;
-        claims.is_claimed(uid, &submission.target, &job.id)
+        claims.is_claimed(&submission.target, &job.id)
     };
     match came_to(&submission, posted, claimed) {
         CameTo::Posted(submission, job) => {

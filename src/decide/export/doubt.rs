@@ -26,6 +26,18 @@ const PATIENCE: i32 = 10;
 
 /// An intent is on record, and this pass holds no right to send it.
 pub(super) fn settle(facts: &Facts, submission: &Submission) -> Plan {
+    let Plan { situation, effect } = read(facts, submission);
+    let situation = match (stopped_by(facts), situation) {
+        // Whoever asked for the end waits for that, not for the submission.
+        (Some(_), Situation::InDoubt(cause) | Situation::Ambiguous(cause)) => {
+            Situation::Cancelling(cause)
+        }
+        (Some(_) | None, situation) => situation,
+    };
+    plan(situation, effect)
+}
+
+fn read(facts: &Facts, submission: &Submission) -> Plan {
     let stopped = stopped_by(facts);
     match (facts.finalizer, facts.life) {
         (Finalizer::Present, _) => {}

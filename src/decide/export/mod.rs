@@ -90,8 +90,8 @@ fn is_foreign(facts: &Facts) -> bool {
         submission.request_id != request::request_id(cluster, uid, submission.attempt)
     };
     match &facts.record {
-        Record::Fresh { attempt: _ } | Record::Ended(_) => false,
-        Record::Open(submission) => copied(submission),
+        Record::Fresh { attempt: _ } | Record::Ended(None) => false,
+        Record::Open(submission) | Record::Ended(Some((submission, _))) => copied(submission),
         Record::Known(submission, _) => copied(submission) || facts.title == Title::Contested,
     }
 }
