@@ -1,17 +1,21 @@
 //! What an operator does when it sees late, twice or not at all what the API server has.
 
-use aep_export_operator::api::ExportJob;
+use std::time::Duration;
+
+use aep_export_operator::api::{ExportJob, ProfileDataset};
 
 use crate::harness::{
     World, eventually, is_held,
     proxy::{Ending, Fault, Frames, Logged, Match, Server, Side, Tamper, Verb, When},
+    reason,
 };
 
 const EXPORTS: &str = "exportjobs";
+const DATASETS: &str = "profiledatasets";
 const JOBS: &str = "/data/core/ups/export/jobs";
 
 #[tokio::test]
-async fn an_operator_whose_watch_stands_still_posts_once_and_is_refused_by_what_is_newer() {
+async fn an_operator_whose_watch_stands_still_posts_once_and_does_not_act_on_what_is_old() {
     let world = furnished().await;
     let proxy = world.proxy();
     let finalizer = Match::resource(EXPORTS).verb(Verb::Patch);
@@ -21,9 +25,24 @@ async fn an_operator_whose_watch_stands_still_posts_once_and_is_refused_by_what_
     // From here on its store has the export as it was made: no finalizer, no status.
     let frozen = proxy.freeze(EXPORTS);
     held.end();
-    // The end of the job wakes it: it takes up the old object from the start, and is refused.
-    requests(&world, &Match::resource(EXPORTS).verb(Verb::Patch), 2).await;
-    assert_eq!(world.simulator.posts().await.len(), 1);
+    // The end of the job wakes it, but what it holds is older than what it wrote itself.
+    eventually("the job to have ended", || async {
+        match world.simulator.jobs().await.first() {
+            Some(job) if job["status"] == "SUCCEEDED" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    eventually("its batch to be asked for", || async {
+        let asked = world
+            .simulator
+            .calls("GET", "/data/foundation/catalog/batches")
+            .await;
+        (!asked.is_empty()).then_some(()).ok_or_else(String::new)
+    })
+    .await;
+    let patches = Match::resource(EXPORTS).verb(Verb::Patch);
+    assert_eq!(positions(&proxy.log(), &patches).len(), 1);
     frozen.thaw();
     world.until_phase("stale", "Succeeded").await;
     assert_eq!(world.simulator.posts().await.len(), 1);
@@ -102,6 +121,30 @@ async fn an_intent_that_the_api_server_refuses_is_never_followed_by_its_request(
         assert_eq!(posts.len(), 1, "{log:#?}");
         assert!(writes[2] < posts[0], "{log:#?}");
     }
+}
+
+#[tokio::test]
+async fn a_status_that_was_written_and_not_seen_yet_is_not_taken_for_the_one_that_is_there() {
+    let mut world = furnished().await;
+    world.kill_operator();
+    let proxy = world.proxy();
+    // The dataset is looked at before its connection works, and the store keeps what was listed:
+    // a dataset that is ready.
+    let identity = Match::platform("/ims/token");
+    let token = proxy.disturb(identity, When::next(1), Fault::Hold(Side::Before));
+    let frozen = proxy.freeze(DATASETS);
+    world.start_until(&[], None).await;
+    let waits = |d: &ProfileDataset| reason(d, "Ready") == "ConnectionNotReady";
+    world.until("profiles", "waiting", waits).await;
+    let reads = Match::platform("/data/foundation/catalog/dataSets/").verb(Verb::Get);
+    let before = positions(&world.proxy().log(), &reads).len();
+    token.end();
+    // It is looked at again with the old object in the store, or not before there is a newer one.
+    let again = requests(&world, &reads, before + 1);
+    let _ = tokio::time::timeout(Duration::from_secs(3), again).await;
+    frozen.thaw();
+    let is_ready = |d: &ProfileDataset| reason(d, "Ready") == "Available";
+    world.until("profiles", "ready", is_ready).await;
 }
 
 /// A tenant with a dataset, behind a proxy.
