@@ -61,6 +61,8 @@ pub(super) fn verdict(facts: &Facts, submission: &Submission, reading: &Reading)
         (Echo::Unknown | Echo::No, [_, ..]) if facts.now < reading.claims.complete_from => {
             Verdict::ProcessTooYoung
         }
+        // It shows an id, and not ours: another's job, or the platform gives ids of its own.
+        (Echo::Unknown, [only]) if only.request_id.is_some() => Verdict::Several(candidates),
         (Echo::Unknown | Echo::No, [only]) => Verdict::Only(Box::new(only.clone())),
         (Echo::Unknown | Echo::No, [_, _, ..]) => Verdict::Several(candidates),
     }

@@ -321,14 +321,26 @@ fn where_ids_are_shown_a_job_without_ours_is_never_taken_up_but_asked_about() {
 
 #[test]
 fn without_ids_the_only_job_that_can_be_it_is_taken_up_after_the_window() {
+    let bare = |id: &str, created| Job {
+        request_id: None,
+        ..strange(id, created)
+    };
     for echo in [Echo::Unknown, Echo::No] {
-        let early = settled_by(echo, read_at(140, vec![strange("7", 5)]));
+        let early = settled_by(echo, read_at(140, vec![bare("7", 5)]));
         assert!(matches!(early.effect, Effect::LookAgain(_)));
-        let plan = settled_by(echo, read_at(141, vec![strange("7", 5)]));
+        let plan = settled_by(echo, read_at(141, vec![bare("7", 5)]));
         assert_eq!(adopted(&plan), (SubmissionEvidence::Window, "7"));
-        let two = vec![strange("7", 5), strange("8", 6)];
+        let two = vec![bare("7", 5), bare("8", 6)];
         assert!(is_ambiguous(&settled_by(echo, read_at(141, two))));
     }
+}
+
+#[test]
+fn a_job_that_shows_another_id_is_asked_about_until_ids_are_known_not_to_be_ours() {
+    let showing = |echo| settled_by(echo, read_at(141, vec![strange("7", 5)]));
+    assert!(is_ambiguous(&showing(Echo::Unknown)));
+    let unlike = showing(Echo::No);
+    assert_eq!(adopted(&unlike), (SubmissionEvidence::Window, "7"));
 }
 
 #[test]
