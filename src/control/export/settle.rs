@@ -70,7 +70,13 @@ pub(super) async fn read(export: &ExportJob, context: &Context, seen: &Seen, bac
             Err(cause) => return List::Failed(cause),
         },
     };
-    List::Read(filtered(&reading, &target, &request_id, claims))
+    let reading = filtered(&reading, &target, &request_id, claims);
+    if let Back::ToCreation(since) = back
+        && reading.is_whole(since)
+    {
+        shared.submissions.claims.begun(uid, attempt(seen));
+    }
+    List::Read(reading)
 }
 
 /// The target and the request id that are looked for.

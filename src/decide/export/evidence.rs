@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::facts::{Claims, Depth, Echo, Facts, Quality, Reading};
+use super::facts::{Claims, Echo, Facts, Reading};
 use crate::{
     api::{Submission, SubmissionEvidence},
     platform::{Job, JobState},
@@ -45,7 +45,7 @@ pub(super) fn verdict(facts: &Facts, submission: &Submission, reading: &Reading)
         return Verdict::TooEarly;
     }
     let candidates = candidates(facts, submission, reading);
-    if !is_whole(reading, submission.intent_time) {
+    if !reading.is_whole(submission.intent_time) {
         return Verdict::NotWhole(candidates);
     }
     match (facts.echo, candidates.as_slice()) {
@@ -130,19 +130,6 @@ fn is_into(job: &Job, submission: &Submission) -> bool {
         .as_ref()
         .map(crate::platform::DatasetId::as_str);
     theirs == submission.target.dataset_id.as_deref()
-}
-
-/// Whether a reading went back beyond a time without a flaw.
-fn is_whole(reading: &Reading, since: Timestamp) -> bool {
-    let deep = match reading.depth {
-        Depth::End => true,
-        Depth::To(oldest) => oldest < since,
-        Depth::Short => false,
-    };
-    match reading.quality {
-        Quality::Clean => deep,
-        Quality::Flawed => false,
-    }
 }
 
 fn is_old(now: Timestamp, submission: &Submission) -> bool {

@@ -313,6 +313,23 @@ pub struct Limits {
     pub cancel: SignedDuration,
 }
 
+impl Reading {
+    /// Whether it went back beyond a time without a flaw, so that what it does not show is not
+    /// there.
+    #[must_use]
+    pub fn is_whole(&self, since: Timestamp) -> bool {
+        let deep = match self.depth {
+            Depth::End => true,
+            Depth::To(oldest) => oldest < since,
+            Depth::Short => false,
+        };
+        match self.quality {
+            Quality::Clean => deep,
+            Quality::Flawed => false,
+        }
+    }
+}
+
 impl Answer {
     /// Reads an annotation: `<try>=<job id or none>`.
     #[must_use]

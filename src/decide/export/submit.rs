@@ -171,20 +171,17 @@ fn look_first(facts: &Facts, destination: &Destination, attempt: i64) -> Option<
         (Beginning::Seen, _) | (_, Echo::No) => return None,
         (Beginning::Unseen | Beginning::Restored, Echo::Yes | Echo::Unknown) => {}
     }
-    let looking = || {
-        Situation::Waiting(Cause::new(
-            Reason::Submitting,
-            "looking whether the export was submitted before the operator started",
-        ))
-    };
+    let looking = |message: &str| Situation::Waiting(Cause::new(Reason::Submitting, message));
+    let far = |time: Timestamp, back| time.saturating_sub(back).unwrap_or(Timestamp::MIN);
+    let since = far(facts.created, SKEW).max(far(facts.now, LOOK_BACK));
     match &facts.list {
         List::NotYet => {
+            let looking =
+                looking("looking whether the export was submitted before the operator started");
             if let Some(time) = facts.look_after.filter(|time| *time > facts.now) {
-                return Some(plan(looking(), Effect::WakeAt(time)));
+                return Some(plan(looking, Effect::WakeAt(time)));
             }
-            let far = |time: Timestamp, back| time.saturating_sub(back).unwrap_or(Timestamp::MIN);
-            let since = far(facts.created, SKEW).max(far(facts.now, LOOK_BACK));
-            Some(plan(looking(), Effect::ReadList(Back::ToCreation(since))))
+            Some(plan(looking, Effect::ReadList(Back::ToCreation(since))))
         }
         List::Failed(cause) => Some(plan(
             Situation::Waiting(cause.clone()),
@@ -192,13 +189,17 @@ fn look_first(facts: &Facts, destination: &Destination, attempt: i64) -> Option<
         )),
         List::Read(reading) => {
             let intent = intent(facts, destination, attempt);
-            let (kept, surplus) = evidence::ours(&intent, reading)?;
-            Some(adopt(
-                &intent,
-                SubmissionEvidence::RequestId,
-                kept,
-                &surplus,
-            ))
+            if let Some((kept, surplus)) = evidence::ours(&intent, reading) {
+                let evidence = SubmissionEvidence::RequestId;
+                return Some(adopt(&intent, evidence, kept, &surplus));
+            }
+            // A job may be in the part that was not read.
+            (!reading.is_whole(since)).then(|| {
+                let message = "looking whether the export was submitted before the operator \
+                               started: the platform's list of jobs could not be read whole, and \
+                               is read again. An export that is created anew does not wait for it";
+                plan(looking(message), Effect::LookAgain(None))
+            })
         }
     }
 }

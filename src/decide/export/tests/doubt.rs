@@ -222,6 +222,35 @@ fn what_this_process_did_not_see_begin_is_looked_for_once_before_it_is_sent() {
 }
 
 #[test]
+fn a_look_for_a_lost_record_counts_only_if_it_was_whole() {
+    let looked = |depth, quality| {
+        let reading = Reading {
+            depth,
+            quality,
+            ..read_at(1, Vec::new())
+        };
+        decide(&Facts {
+            beginning: Beginning::Unseen,
+            list: List::Read(reading),
+            ..facts(FRESH)
+        })
+        .effect
+    };
+    for (depth, quality) in [
+        (Depth::Short, Quality::Clean),
+        (Depth::To(at(-60)), Quality::Clean),
+        (Depth::End, Quality::Flawed),
+    ] {
+        let effect = looked(depth, quality);
+        assert_eq!(effect, Effect::LookAgain(None), "{depth:?} {quality:?}");
+    }
+    for depth in [Depth::End, Depth::To(at(-100_000))] {
+        let effect = looked(depth, Quality::Clean);
+        assert!(matches!(effect, Effect::Intend(_)), "{depth:?}");
+    }
+}
+
+#[test]
 fn what_a_backup_tool_restored_without_its_status_is_held() {
     let restored = Facts {
         beginning: Beginning::Restored,
