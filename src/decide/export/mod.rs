@@ -44,7 +44,10 @@ pub fn decide(facts: &Facts) -> Plan {
     }
     match &facts.record {
         Record::Ended(job) => {
-            let surplus = job.as_ref().and_then(|(submission, job)| {
+            let own = job
+                .as_ref()
+                .filter(|(submission, _)| !is_copied(facts, submission));
+            let surplus = own.and_then(|(submission, job)| {
                 let Plan {
                     situation: _,
                     effect,
@@ -76,24 +79,28 @@ pub fn decide(facts: &Facts) -> Plan {
     }
 }
 
-/// Whether the submission on record was made for another object (copied or forged): its request
-/// id does not follow from this cluster, this UID and the attempt, or its job was another's
-/// before.
+/// Whether the submission on record was made for another object (copied or forged), or its job
+/// was another's before.
 fn is_foreign(facts: &Facts) -> bool {
+    match &facts.record {
+        Record::Fresh { attempt: _ } | Record::Ended(_) => false,
+        Record::Open(submission) => is_copied(facts, submission),
+        Record::Known(submission, _) => {
+            is_copied(facts, submission) || facts.title == Title::Contested
+        }
+    }
+}
+
+/// Whether a submission was made for another object: its request id does not follow from this
+/// cluster, this UID and the attempt.
+fn is_copied(facts: &Facts, submission: &Submission) -> bool {
     let Identity {
         cluster,
         uid,
         namespace: _,
         name: _,
     } = &facts.identity;
-    let copied = |submission: &Submission| {
-        submission.request_id != request::request_id(cluster, uid, submission.attempt)
-    };
-    match &facts.record {
-        Record::Fresh { attempt: _ } | Record::Ended(None) => false,
-        Record::Open(submission) | Record::Ended(Some((submission, _))) => copied(submission),
-        Record::Known(submission, _) => copied(submission) || facts.title == Title::Contested,
-    }
+    submission.request_id != request::request_id(cluster, uid, submission.attempt)
 }
 
 fn foreign(facts: &Facts) -> Plan {

@@ -393,6 +393,30 @@ fn a_second_job_of_one_request_is_recorded_and_then_cancelled() {
 }
 
 #[test]
+fn the_surplus_in_a_status_made_for_another_object_is_left_alone_after_the_end_too() {
+    let ended = |request_id: String| {
+        let submission = Submission {
+            request_id: request_id.clone(),
+            surplus_job_ids: vec!["24116".into()],
+            ..submission()
+        };
+        let surplus = Job {
+            id: JobId::new("24116"),
+            request_id: Some(request_id),
+            ..job("PROCESSING")
+        };
+        decide(&Facts {
+            surplus: vec![(surplus.id.clone(), Surplus::Seen(Box::new(surplus)))],
+            ..facts(Record::Ended(Some((submission, JobId::new("24115")))))
+        })
+        .effect
+    };
+    let own = ended(submission().request_id);
+    assert!(matches!(own, Effect::CancelSurplus(_, _)));
+    assert_eq!(ended("of-another-object".into()), Effect::Release);
+}
+
+#[test]
 fn a_job_with_our_id_that_came_after_anything_we_sent_stops_the_connection() {
     let clone = Job {
         id: JobId::new("24116"),
