@@ -160,8 +160,12 @@ async fn read(platform: &Platform, since: Timestamp) -> Result<ListReading, Plat
             next,
             overlap,
         } = page;
-        if unreadable > 0 || records.iter().any(|job| job.creation_time.is_none()) {
+        if unreadable > 0 {
             quality = Quality::Flawed;
+        }
+        let undated = records.iter().any(|job| job.creation_time.is_none());
+        if undated && quality == Quality::Clean {
+            quality = Quality::Undated;
         }
         let oldest = records.iter().filter_map(|job| job.creation_time).min();
         before = records.last().filter(|_| overlap.is_some()).cloned();

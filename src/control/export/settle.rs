@@ -70,13 +70,7 @@ pub(super) async fn read(export: &ExportJob, context: &Context, seen: &Seen, bac
             Err(cause) => return List::Failed(cause),
         },
     };
-    let reading = filtered(&reading, &target, &request_id, claims);
-    if let Back::ToCreation(since) = back
-        && reading.is_whole(since)
-    {
-        shared.submissions.claims.begun(uid, attempt(seen));
-    }
-    List::Read(reading)
+    List::Read(filtered(&reading, &target, &request_id, claims))
 }
 
 /// The target and the request id that are looked for.

@@ -217,7 +217,9 @@ pub enum Depth {
 pub enum Quality {
     /// Every record, each with its time, and no gap between pages.
     Clean,
-    /// A record could not be read or had no usable time, or the list shifted between two pages.
+    /// Every record, but one had no usable time: whether it matters by its time is not known.
+    Undated,
+    /// A record could not be read, or the list shifted between two pages.
     Flawed,
 }
 
@@ -314,18 +316,31 @@ pub struct Limits {
 }
 
 impl Reading {
-    /// Whether it went back beyond a time without a flaw, so that what it does not show is not
-    /// there.
+    /// Whether it went back beyond a time and could read and date every record on the way, so that
+    /// a job of that time which it does not show is not there.
     #[must_use]
     pub fn is_whole(&self, since: Timestamp) -> bool {
-        let deep = match self.depth {
+        match self.quality {
+            Quality::Clean => self.reaches(since),
+            Quality::Undated | Quality::Flawed => false,
+        }
+    }
+
+    /// Whether it went back beyond a time and could read every record on the way, so that a
+    /// request id which it does not show is not there.
+    #[must_use]
+    pub fn shows_ids(&self, since: Timestamp) -> bool {
+        match self.quality {
+            Quality::Clean | Quality::Undated => self.reaches(since),
+            Quality::Flawed => false,
+        }
+    }
+
+    fn reaches(&self, since: Timestamp) -> bool {
+        match self.depth {
             Depth::End => true,
             Depth::To(oldest) => oldest < since,
             Depth::Short => false,
-        };
-        match self.quality {
-            Quality::Clean => deep,
-            Quality::Flawed => false,
         }
     }
 }

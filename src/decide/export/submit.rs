@@ -194,7 +194,7 @@ fn look_first(facts: &Facts, destination: &Destination, attempt: i64) -> Option<
                 return Some(adopt(&intent, evidence, kept, &surplus));
             }
             // A job may be in the part that was not read.
-            (!reading.is_whole(since)).then(|| {
+            (!reading.shows_ids(since)).then(|| {
                 let message = "looking whether the export was submitted before the operator \
                                started: the platform's list of jobs could not be read whole, and \
                                is read again. An export that is created anew does not wait for it";
