@@ -48,6 +48,8 @@ struct Inner {
     met: HashMap<String, Met>,
     /// Before this time an object may have been deleted unnoticed.
     complete_from: Option<Instant>,
+    /// When everything was last listed.
+    listed: Option<Instant>,
 }
 
 /// An object that is there.
@@ -145,6 +147,7 @@ impl Claims {
         let gone: Vec<String> = {
             let mut inner = self.inner();
             inner.begun.clear();
+            inner.listed = Some(Instant::now());
             inner.met.values_mut().for_each(|met| met.version = 0);
             let within = |met: &Met| namespace.is_none_or(|namespace| met.namespace == namespace);
             let met = inner.met.iter();
@@ -163,6 +166,13 @@ impl Claims {
     /// From this time on no deletion goes unnoticed.
     pub fn complete_from(&self, time: Instant) {
         self.inner().complete_from.get_or_insert(time);
+    }
+
+    /// When everything was last listed: what was submitted before that and is not on record, a
+    /// reading of the platform's list shows that begins after it.
+    #[must_use]
+    pub fn listed(&self) -> Instant {
+        self.inner().listed.unwrap_or_else(Instant::now)
     }
 
     /// An attempt began in this process, or a job of it was looked for.

@@ -6,10 +6,11 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 use tracing::debug;
 
 use crate::{
@@ -22,6 +23,9 @@ use crate::{
 const PAGE: u32 = 100;
 /// Pages after which a reading is given up: fifty thousand jobs.
 const PAGES: usize = 500;
+
+/// How long a reading is kept after the last who asked for it.
+const KEPT: Duration = Duration::from_secs(30);
 
 /// A reading of the list, newest first.
 #[derive(Debug)]
@@ -41,13 +45,15 @@ pub struct ListReading {
 ///
 /// # Guarantees
 ///
-/// - A reading that is given out began after it was asked for.
+/// - A reading that is given out began after it was asked for, or after the time that was named.
 /// - Of one tenant at most one reading is under way.
-/// - No reading is kept longer than somebody waits for it.
+/// - No reading is kept longer than half a minute.
 #[derive(Default)]
 pub struct Lists {
-    by_tenant: Mutex<HashMap<Target, Arc<Slot>>>,
+    by_tenant: Arc<Mutex<Slots>>,
 }
+
+type Slots = HashMap<Target, Arc<Slot>>;
 
 #[derive(Default)]
 struct Slot {
@@ -70,36 +76,74 @@ impl Lists {
         tenant: &Target,
         since: Timestamp,
     ) -> Result<Arc<ListReading>, PlatformError> {
-        let asked = Instant::now();
-        let slot = self.enter(tenant);
+        self.read_after(platform, tenant, since, Instant::now())
+            .await
+    }
+
+    /// As [`read`](Self::read), but a reading does that began after `began`, if it is at hand: for
+    /// what cannot have changed since then.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub async fn read_after(
+        &self,
+        platform: &Platform,
+        tenant: &Target,
+        since: Timestamp,
+        began: Instant,
+    ) -> Result<Arc<ListReading>, PlatformError> {
+        let asking = self.enter(tenant);
+        let slot = &asking.slot;
         {
             let mut wanted = slot.wanted();
             *wanted = Some(wanted.map_or(since, |already| already.min(since)));
         }
-        let result = slot.read(platform, since, asked).await;
-        self.leave(tenant, &slot);
-        result
+        slot.read(platform, since, began).await
     }
 
-    fn enter(&self, tenant: &Target) -> Arc<Slot> {
-        let mut slots = self.slots();
+    fn enter(&self, tenant: &Target) -> Asking {
+        let mut slots = lock(&self.by_tenant);
         let slot = slots.entry(tenant.clone()).or_default();
         slot.asking.fetch_add(1, Ordering::SeqCst);
-        Arc::clone(slot)
-    }
-
-    fn leave(&self, tenant: &Target, slot: &Slot) {
-        let mut slots = self.slots();
-        if slot.asking.fetch_sub(1, Ordering::SeqCst) == 1 {
-            slots.remove(tenant);
+        Asking {
+            slots: Arc::clone(&self.by_tenant),
+            tenant: tenant.clone(),
+            slot: Arc::clone(slot),
         }
     }
+}
 
-    fn slots(&self) -> MutexGuard<'_, HashMap<Target, Arc<Slot>>> {
-        self.by_tenant
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+/// Somebody who asks for a reading. The last one leaves it for those that may come soon.
+struct Asking {
+    slots: Arc<Mutex<Slots>>,
+    tenant: Target,
+    slot: Arc<Slot>,
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if self.slot.asking.fetch_sub(1, Ordering::SeqCst) > 1 {
+            return;
+        }
+        // Without a runtime the process ends, and everything with it.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let (slots, tenant) = (Arc::clone(&self.slots), self.tenant.clone());
+        runtime.spawn(async move {
+            tokio::time::sleep(KEPT).await;
+            let mut slots = lock(&slots);
+            let idle = |slot: &Arc<Slot>| slot.asking.load(Ordering::SeqCst) == 0;
+            if slots.get(&tenant).is_some_and(idle) {
+                slots.remove(&tenant);
+            }
+        });
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Slot {
@@ -107,11 +151,11 @@ impl Slot {
         &self,
         platform: &Platform,
         since: Timestamp,
-        asked: Instant,
+        began: Instant,
     ) -> Result<Arc<ListReading>, PlatformError> {
         let mut latest = self.latest.lock().await;
         if let Some(reading) = &*latest
-            && reading.began_here >= asked
+            && reading.began_here >= began
             && reading.reaches(since)
         {
             return Ok(Arc::clone(reading));
@@ -124,7 +168,7 @@ impl Slot {
     }
 
     fn wanted(&self) -> MutexGuard<'_, Option<Timestamp>> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.wanted)
     }
 }
 

@@ -35,11 +35,17 @@ pub(super) async fn read(export: &ExportJob, context: &Context, seen: &Seen, bac
             "the connection is gone",
         ));
     };
-    let since = match back {
-        Back::ToIntent(time) | Back::ToCreation(time) => time,
-    };
     let lists = &shared.submissions.lists;
-    let reading = match lists.read(&client.platform, &client.target, since).await {
+    let (platform, tenant) = (&client.platform, &client.target);
+    let result = match back {
+        Back::ToIntent(since) => lists.read(platform, tenant, since).await,
+        // One reading serves all whose record may have been lost.
+        Back::ToCreation(since) => {
+            let listed = shared.submissions.claims.listed();
+            lists.read_after(platform, tenant, since, listed).await
+        }
+    };
+    let reading = match result {
         Ok(reading) => reading,
         Err(error) => {
             suspect(export, context, &error);
