@@ -470,3 +470,6 @@ fn claim(export: &ExportJob) -> Option<Object> {
         state: if settled { State::Settled } else { State::Open },
     })
 }
+
+#[cfg(test)]
+mod tests;
