@@ -26,6 +26,7 @@ mod decoding;
 mod envelopes;
 mod exports;
 mod paging;
+mod readings;
 mod secrets;
 mod settings;
 mod submission;
