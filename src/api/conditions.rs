@@ -70,6 +70,8 @@ pub enum Reason {
     Available,
     /// The dataset is being created.
     Creating,
+    /// The Catalog made more than one dataset of one request; the others are left as they are.
+    SurplusDataset,
     /// The Catalog has no dataset with this id.
     DatasetMissing,
     /// The dataset is not on the union schema that profile exports need.

@@ -115,6 +115,7 @@ impl Listener<ProfileDataset> for Relations {
         let uid = object.uid().unwrap_or_default();
         self.0.shared.retries.forget(&uid);
         self.0.shared.written.forget(&uid);
+        self.0.shared.submissions.forget(&uid);
         self.present(object);
     }
 

@@ -20,7 +20,7 @@ pub mod tenants;
 pub mod written;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt::Debug,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -46,7 +46,7 @@ use self::{
 };
 use crate::{
     api::{ExportJob, PlatformConnection, ProfileDataset, Target},
-    decide::{Cause, export::Limits},
+    decide::{Cause, dataset::Search, export::Limits},
     lease::Leadership,
     metrics::Metrics,
     platform::Timeouts,
@@ -105,6 +105,8 @@ pub struct Submissions {
     pub lists: Arc<Lists>,
     /// Tenants to which nothing more is submitted, each with its reason.
     distrusted: Mutex<HashMap<Target, Cause>>,
+    /// The `ProfileDatasets` of which other datasets of the same request were looked for, by UID.
+    searched: Mutex<HashSet<String>>,
 }
 
 /// What the passes of one scope share.
@@ -309,6 +311,30 @@ impl Submissions {
     #[must_use]
     pub fn distrusted_for(&self, tenant: &Target) -> Option<Cause> {
         self.distrusted().get(tenant).cloned()
+    }
+
+    /// Whether other datasets of the request of this object were looked for.
+    #[must_use]
+    pub fn search(&self, uid: &str) -> Search {
+        if self.lock_searched().contains(uid) {
+            Search::Done
+        } else {
+            Search::Due
+        }
+    }
+
+    /// Other datasets of the request of this object were looked for.
+    pub fn searched(&self, uid: &str) {
+        self.lock_searched().insert(uid.to_owned());
+    }
+
+    /// The dataset's object is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock_searched().remove(uid);
+    }
+
+    fn lock_searched(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.searched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn distrusted(&self) -> MutexGuard<'_, HashMap<Target, Cause>> {

@@ -25,6 +25,8 @@ pub struct Facts {
     pub connection: Need<Target>,
     /// What was looked up in this pass.
     pub lookup: Lookup,
+    /// Whether other datasets of the same request were looked for.
+    pub search: Search,
     /// What the Catalog said of the request of the try on record, in this pass.
     pub rejected: Option<Cause>,
     /// The nonce that this pass wrote into the intent, if it did.
@@ -58,8 +60,17 @@ pub enum Record {
     Open(DatasetSubmission),
     /// A submission that the platform rejected.
     Rejected(DatasetSubmission),
-    /// The dataset, and where it was made, if this object made it.
-    Known(DatasetId, Option<Target>),
+    /// The dataset, and its submission, if this object made it.
+    Known(DatasetId, Option<DatasetSubmission>),
+}
+
+/// Whether other datasets of the same request were looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Search {
+    /// Not in the life of this process.
+    Due,
+    /// They were.
+    Done,
 }
 
 /// What was looked up in this pass.
@@ -97,6 +108,8 @@ pub enum Plan {
     Settle(DatasetSubmission),
     /// Record that the Catalog rejected the submission.
     Reject(DatasetSubmission, Cause),
+    /// Tell of other datasets that the Catalog made of the same request, if there are any.
+    Tell(DatasetId, Vec<DatasetId>),
     /// Nothing: say so.
     Rest(Situation),
 }
@@ -128,6 +141,7 @@ pub fn decide(facts: &Facts) -> Plan {
         record,
         connection,
         lookup,
+        search: _,
         rejected: _,
         held: _,
         nonce: _,
@@ -151,8 +165,9 @@ pub fn decide(facts: &Facts) -> Plan {
         return Plan::Rest(lookup_failed(failure));
     }
     match (wanted, record) {
-        (Wanted::Read(id), _) | (Wanted::Owned { body: _ }, Record::Known(id, _)) => {
-            read(facts, id)
+        (Wanted::Read(id), _) => read(facts, id),
+        (Wanted::Owned { body: _ }, Record::Known(id, submission)) => {
+            search(facts, id, submission.as_ref()).unwrap_or_else(|| read(facts, id))
         }
         (Wanted::Owned { body: _ }, Record::Fresh) => create(facts, target),
         (Wanted::Owned { body }, Record::Open(submission)) => {
@@ -180,7 +195,9 @@ fn made_at<'a>(wanted: &Wanted, record: &'a Record) -> Option<&'a Target> {
         (Wanted::Owned { body: _ }, Record::Open(submission) | Record::Rejected(submission)) => {
             Some(&submission.target)
         }
-        (Wanted::Owned { body: _ }, Record::Known(_, made)) => made.as_ref(),
+        (Wanted::Owned { body: _ }, Record::Known(_, submission)) => {
+            submission.as_ref().map(|submission| &submission.target)
+        }
         (Wanted::Owned { body: _ }, Record::Fresh) => None,
     }
 }
@@ -199,6 +216,26 @@ fn elsewhere(made: &Target) -> Cause {
              {organization_id} at {platform}"
         ),
     )
+}
+
+/// A gateway that repeated the request made two datasets. Neither is deleted; a person is told.
+fn search(facts: &Facts, id: &DatasetId, submission: Option<&DatasetSubmission>) -> Option<Plan> {
+    let submission = submission.filter(|submission| facts.now > submission.settle_after)?;
+    match (facts.search, submission.outcome, &facts.lookup) {
+        (Search::Due, Some(SubmissionOutcome::Posted), Lookup::NotYet) => Some(Plan::FindByTag),
+        (Search::Due, Some(SubmissionOutcome::Posted), Lookup::ByTag { began: _, hits }) => {
+            let others = hits.iter().filter(|hit| hit.id != *id);
+            Some(Plan::Tell(
+                id.clone(),
+                others.map(|hit| hit.id.clone()).collect(),
+            ))
+        }
+        (
+            Search::Due | Search::Done,
+            Some(_) | None,
+            Lookup::NotYet | Lookup::ById(_) | Lookup::ByTag { .. } | Lookup::Failed(_),
+        ) => None,
+    }
 }
 
 fn read(facts: &Facts, id: &DatasetId) -> Plan {
@@ -324,195 +361,4 @@ fn lookup_failed(failure: &Failure) -> Situation {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use jiff::SignedDuration;
-    use serde_json::json;
-
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(1_800_000_000 + second).unwrap()
-    }
-
-    fn target() -> Target {
-        Target {
-            platform: "https://platform.adobe.io".into(),
-            organization_id: "org@AdobeOrg".into(),
-            sandbox: "prod".into(),
-            dataset_id: None,
-        }
-    }
-
-    fn dataset(id: &str, created: i64, schema: &str) -> Dataset {
-        Dataset {
-            id: DatasetId::new(id),
-            name: Some("x".into()),
-            description: None,
-            schema_id: Some(schema.into()),
-            schema_content_type: None,
-            tags: BTreeMap::new(),
-            created: Some(at(created)),
-            last_batch_id: None,
-            last_batch_status: None,
-        }
-    }
-
-    fn submission() -> DatasetSubmission {
-        DatasetSubmission {
-            r#try: "this-pass".into(),
-            target: target(),
-            intent_time: at(0),
-            send_before: at(10),
-            settle_after: at(140),
-            outcome: None,
-            evidence: None,
-        }
-    }
-
-    fn facts(record: Record, lookup: Lookup) -> Facts {
-        Facts {
-            now: at(1),
-            life: Life::Live,
-            wanted: Wanted::Owned { body: json!({}) },
-            record,
-            connection: Need::Met(target()),
-            lookup,
-            rejected: None,
-            held: None,
-            nonce: "fresh".into(),
-            not_before: None,
-            windows: Windows {
-                send: SignedDuration::from_secs(10),
-                delivery: SignedDuration::from_secs(70),
-                visibility: SignedDuration::from_secs(60),
-            },
-        }
-    }
-
-    fn by_tag(began: i64, hits: Vec<Dataset>) -> Lookup {
-        Lookup::ByTag {
-            began: at(began),
-            hits,
-        }
-    }
-
-    #[test]
-    fn a_dataset_is_looked_for_by_its_tag_before_it_is_created() {
-        assert_eq!(
-            decide(&facts(Record::Fresh, Lookup::NotYet)),
-            Plan::FindByTag
-        );
-        let none = by_tag(1, Vec::new());
-        assert!(matches!(
-            decide(&facts(Record::Fresh, none)),
-            Plan::Intend(_)
-        ));
-    }
-
-    #[test]
-    fn of_several_with_our_tag_the_oldest_is_taken_up() {
-        let hits = vec![dataset("b", 2, UNION_SCHEMA), dataset("a", 1, UNION_SCHEMA)];
-        let Plan::Adopt(taken, others) = decide(&facts(Record::Fresh, by_tag(3, hits))) else {
-            panic!()
-        };
-        assert_eq!(taken.id, DatasetId::new("a"));
-        assert_eq!(others, [DatasetId::new("b")]);
-    }
-
-    #[test]
-    fn only_the_pass_that_recorded_the_intent_may_send() {
-        let open = facts(Record::Open(submission()), Lookup::NotYet);
-        assert_eq!(decide(&open), Plan::FindByTag);
-        let held = Facts {
-            held: Some("this-pass".into()),
-            ..open
-        };
-        assert!(matches!(decide(&held), Plan::Post(_, _)));
-    }
-
-    #[test]
-    fn a_doubt_ends_by_the_tag_or_by_a_look_that_began_after_its_window() {
-        let open = |lookup| decide(&facts(Record::Open(submission()), lookup));
-        let found = by_tag(2, vec![dataset("a", 1, UNION_SCHEMA)]);
-        assert!(matches!(open(found), Plan::Adopt(_, _)));
-        let early = open(by_tag(140, Vec::new()));
-        assert_eq!(early, Plan::Rest(Situation::InDoubt(at(140))));
-        let Plan::Settle(settled) = open(by_tag(141, Vec::new())) else {
-            panic!()
-        };
-        assert_eq!(settled.outcome, Some(SubmissionOutcome::NotTaken));
-    }
-
-    #[test]
-    fn a_dataset_that_is_only_read_is_never_created() {
-        let read = Facts {
-            wanted: Wanted::Read(DatasetId::new("a")),
-            ..facts(Record::Fresh, Lookup::ById(None))
-        };
-        let Plan::Rest(Situation::Wrong(cause)) = decide(&read) else {
-            panic!()
-        };
-        assert_eq!(cause.reason, Reason::DatasetMissing);
-    }
-
-    #[test]
-    fn a_dataset_on_another_schema_is_not_suitable() {
-        let known = Record::Known(DatasetId::new("a"), None);
-        let other = Lookup::ById(Some(dataset("a", 1, "https://ns.adobe.com/other")));
-        let plan = decide(&facts(known.clone(), other));
-        assert!(matches!(plan, Plan::Rest(Situation::Unsuitable(_, _))));
-        let union = Lookup::ById(Some(dataset("a", 1, UNION_SCHEMA)));
-        let plan = decide(&facts(known, union));
-        assert!(matches!(plan, Plan::Rest(Situation::Available(_))));
-    }
-
-    #[test]
-    fn a_deleted_object_leaves_its_dataset_alone() {
-        for record in [Record::Fresh, Record::Open(submission())] {
-            let deleted = Facts {
-                life: Life::Deleting,
-                held: Some("this-pass".into()),
-                ..facts(record, Lookup::NotYet)
-            };
-            assert_eq!(decide(&deleted), Plan::Rest(Situation::Leaving));
-        }
-    }
-
-    #[test]
-    fn a_rejected_creation_is_not_sent_again() {
-        let rejected = facts(Record::Rejected(submission()), Lookup::NotYet);
-        assert!(matches!(decide(&rejected), Plan::Rest(Situation::Wrong(_))));
-    }
-
-    #[test]
-    fn a_rejected_creation_is_looked_for_once_before_it_counts_as_rejected() {
-        let cause = Cause::new(Reason::Rejected, "no");
-        let rejected = |lookup| Facts {
-            rejected: Some(cause.clone()),
-            ..facts(Record::Open(submission()), lookup)
-        };
-        assert_eq!(decide(&rejected(Lookup::NotYet)), Plan::FindByTag);
-        let plan = decide(&rejected(by_tag(1, Vec::new())));
-        assert!(matches!(plan, Plan::Reject(_, _)));
-        let there = by_tag(1, vec![dataset("a", 1, UNION_SCHEMA)]);
-        assert!(matches!(decide(&rejected(there)), Plan::Adopt(_, _)));
-    }
-
-    #[test]
-    fn a_connection_that_goes_elsewhere_by_now_settles_nothing_and_judges_nothing() {
-        let moved = Target {
-            sandbox: "dev".into(),
-            ..target()
-        };
-        let known = Record::Known(DatasetId::new("a"), Some(target()));
-        for record in [Record::Open(submission()), known] {
-            let facts = Facts {
-                connection: Need::Met(moved.clone()),
-                ..facts(record, by_tag(141, Vec::new()))
-            };
-            assert!(matches!(decide(&facts), Plan::Rest(Situation::Waiting(_))));
-        }
-    }
-}
+mod tests;

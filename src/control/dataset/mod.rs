@@ -123,18 +123,12 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
                 object = context.write_status(&object, status).await?;
             }
             Plan::Reject(submission, cause) => {
-                let (tone, reason) = (Tone::Warning, cause.reason);
-                context
-                    .shared
-                    .events
-                    .publish(&object, tone, "Create", reason, &cause.message)
-                    .await;
-                let mut status = object.status.clone().unwrap_or_default();
-                status.submission = Some(submission);
-                let desired = report::not_ready(ConditionType::Stalled, &cause);
-                let status = report::with_conditions(&object, status, desired);
-                object = context.write_status(&object, status).await?;
+                object = reject(&object, context, submission, &cause).await?;
                 memory.rejected = None;
+            }
+            Plan::Tell(id, others) => {
+                tell(&object, context, &id, &others).await;
+                memory.lookup = None;
             }
             Plan::Rest(situation) => {
                 return settle(&object, context, &facts, Some(&tenant), &situation).await;
@@ -142,6 +136,25 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
         }
     }
     Err(PassError::Restless(STEPS))
+}
+
+/// Records that the Catalog rejected a submission, with its words.
+async fn reject(
+    dataset: &ProfileDataset,
+    context: &Context,
+    submission: DatasetSubmission,
+    cause: &Cause,
+) -> Result<ProfileDataset, PassError> {
+    let (tone, reason) = (Tone::Warning, cause.reason);
+    let events = &context.shared.events;
+    events
+        .publish(dataset, tone, "Create", reason, &cause.message)
+        .await;
+    let mut status = dataset.status.clone().unwrap_or_default();
+    status.submission = Some(submission);
+    let desired = report::not_ready(ConditionType::Stalled, cause);
+    let status = report::with_conditions(dataset, status, desired);
+    context.write_status(dataset, status).await
 }
 
 fn failed(error: &PlatformError) -> Lookup {
@@ -203,6 +216,7 @@ fn observe(
         record: status.map_or(Record::Fresh, record),
         connection,
         lookup: memory.lookup.clone().unwrap_or(Lookup::NotYet),
+        search: shared.submissions.search(&uid),
         rejected: memory.rejected.clone(),
         held: memory.held.clone(),
         nonce: super::nonce(),
@@ -214,12 +228,7 @@ fn observe(
 
 fn record(status: &ProfileDatasetStatus) -> Record {
     match (&status.dataset_id, &status.submission) {
-        (Some(id), submission) => Record::Known(
-            DatasetId::new(id),
-            submission
-                .as_ref()
-                .map(|submission| submission.target.clone()),
-        ),
+        (Some(id), submission) => Record::Known(DatasetId::new(id), submission.clone()),
         (None, None) => Record::Fresh,
         (None, Some(submission)) => match submission.outcome {
             Some(
@@ -307,6 +316,30 @@ async fn came_to(
     CameTo::Recorded(Box::new(status), wait)
 }
 
+/// Tells of other datasets of the same request, and that they were looked for.
+async fn tell(dataset: &ProfileDataset, context: &Context, id: &DatasetId, others: &[DatasetId]) {
+    let shared = &context.shared;
+    let uid = dataset.uid().unwrap_or_default();
+    shared.submissions.searched(&uid);
+    if others.is_empty() {
+        return;
+    }
+    let note = format!(
+        "the Catalog made more than one dataset of this object's request: {id} is used{}",
+        also(others)
+    );
+    shared
+        .events
+        .publish(
+            dataset,
+            Tone::Warning,
+            "Observe",
+            Reason::SurplusDataset,
+            &note,
+        )
+        .await;
+}
+
 /// The others of several datasets with one tag, in words.
 fn also(others: &[DatasetId]) -> String {
     if others.is_empty() {
@@ -314,7 +347,7 @@ fn also(others: &[DatasetId]) -> String {
     }
     let named: Vec<&str> = others.iter().take(10).map(DatasetId::as_str).collect();
     format!(
-        ", the oldest of several; the others are left as they are: {}",
+        "; there are others with the same tag, which are left as they are: {}",
         named.join(", ")
     )
 }
