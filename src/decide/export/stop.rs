@@ -75,9 +75,16 @@ pub(super) fn overdue(facts: &Facts) -> bool {
         .is_some_and(|cancellation| facts.now >= deadline(facts, cancellation))
 }
 
+/// Until when a stop may take: a job has its time from when the platform said that it will stop,
+/// which is on record once and for all.
 fn deadline(facts: &Facts, cancellation: &Cancellation) -> Timestamp {
-    cancellation
-        .requested_at
+    let Cancellation {
+        requested_at,
+        by: _,
+        accepted_at,
+    } = cancellation;
+    accepted_at
+        .map_or(*requested_at, |accepted_at| accepted_at.max(*requested_at))
         .saturating_add(facts.limits.cancel)
         .unwrap_or(Timestamp::MAX)
 }
@@ -272,7 +279,7 @@ fn timed_out(
             "job {id} in dataset {} was asked to cancel at {} and had not ended by {until}; look \
              at it in the platform",
             submission.target.dataset_id.as_deref().unwrap_or_default(),
-            cancellation.requested_at,
+            cancellation.accepted_at.unwrap_or(cancellation.requested_at),
         ),
     )
 }

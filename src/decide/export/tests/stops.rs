@@ -135,7 +135,7 @@ fn a_deletion_looks_then_records_then_cancels_then_waits_for_the_end() {
         decide(&cancelling(None, at(1))).effect,
         Effect::Cancel(_, _, _)
     ));
-    let wait = decide(&cancelling(Some(at(1)), at(2)));
+    let wait = decide(&cancelling(Some(at(0)), at(2)));
     assert_eq!(
         wait.effect,
         Effect::Follow(posted_submission(), JobId::new("24115"), Some(at(600)))
@@ -174,13 +174,26 @@ fn a_deletion_of_a_finished_job_makes_no_call() {
 
 #[test]
 fn a_cancellation_that_does_not_end_is_let_go_with_a_warning_that_names_the_job() {
-    let plan = decide(&cancelling(Some(at(1)), at(600)));
+    let plan = decide(&cancelling(Some(at(0)), at(600)));
     assert_eq!(plan.effect, Effect::Release);
     let Situation::Leaving(Some(cause)) = plan.situation else {
         panic!()
     };
     assert_eq!(cause.reason, Reason::CancelTimedOut);
     assert!(cause.message.contains("24115") && cause.message.contains("5b02"));
+}
+
+#[test]
+fn a_job_has_its_time_to_stop_from_when_the_platform_said_that_it_will() {
+    // The doubt about it, or a platform that was down, took up the time since the deletion.
+    let late = |accepted, now| decide(&cancelling(accepted, at(now)));
+    assert!(matches!(late(None, 700).effect, Effect::Cancel(_, _, _)));
+    let Effect::Follow(_, _, until) = late(Some(at(700)), 701).effect else {
+        panic!()
+    };
+    assert_eq!(until, Some(at(1300)));
+    let over = late(Some(at(700)), 1300);
+    assert!(matches!(over.situation, Situation::Leaving(Some(_))));
 }
 
 #[test]
