@@ -80,6 +80,12 @@ impl Retries {
         FORBIDDEN_AGAIN
     }
 
+    /// The platform asked to wait, and it is not known what became of the request: if it should
+    /// have to be sent again, that is not before.
+    pub fn asked_to_wait(&self, uid: &str, wait: Duration, now: Timestamp, cause: Cause) {
+        self.hold(uid, wait, now, cause, None);
+    }
+
     fn hold(&self, uid: &str, wait: Duration, now: Timestamp, cause: Cause, stamp: Option<String>) {
         let mut retries = self.retries();
         let retry = retries.entry(uid.to_owned()).or_default();
@@ -109,17 +115,19 @@ impl Retries {
     }
 
     /// The platform's list told nothing: it is read again after a wait, and at `by` at the
-    /// latest. Gives the wait.
+    /// latest, but not before the platform allows. Gives the wait.
     pub fn look_again(
         &self,
         uid: &str,
         now: Timestamp,
         by: Option<Timestamp>,
+        floor: Option<Duration>,
         answer: Option<Answer>,
     ) -> Duration {
         let wait = self.failed(uid, None);
         let left = by.and_then(|by| Duration::try_from(by.duration_since(now)).ok());
         let wait = left.map_or(wait, |left| wait.min(left));
+        let wait = floor.map_or(wait, |floor| wait.max(floor));
         if let Some(retry) = self.retries().get_mut(uid) {
             retry.look_after = now.checked_add(wait).ok();
             retry.answered = answer;
@@ -143,6 +151,17 @@ impl Retries {
     /// The object succeeded, or is gone, or what it failed for has changed.
     pub fn forget(&self, uid: &str) {
         self.retries().remove(uid);
+    }
+
+    /// A doubt is settled: its looks are over, and what the platform asked to wait is not.
+    pub fn settled(&self, uid: &str) {
+        if let Some(retry) = self.retries().get_mut(uid) {
+            *retry = Retry {
+                pause: retry.pause.take(),
+                stamp: retry.stamp.take(),
+                ..Retry::default()
+            };
+        }
     }
 
     fn retries(&self) -> MutexGuard<'_, HashMap<String, Retry>> {
@@ -202,9 +221,26 @@ mod tests {
         }
         let by = Timestamp::from_second(3).ok();
         assert_eq!(
-            retries.look_again("a", now, by, None),
+            retries.look_again("a", now, by, None, None),
             Duration::from_secs(3)
         );
         assert_eq!(retries.look_after("a"), by);
+        let allowed = Some(Duration::from_secs(7));
+        assert_eq!(
+            retries.look_again("a", now, by, allowed, None),
+            Duration::from_secs(7)
+        );
+    }
+
+    #[test]
+    fn what_the_platform_asked_to_wait_outlasts_the_doubt() {
+        let retries = Retries::default();
+        let now = Timestamp::UNIX_EPOCH;
+        let wait = Duration::from_secs(9);
+        retries.asked_to_wait("a", wait, now, cause(Reason::PlatformUnavailable));
+        retries.look_again("a", now, None, None, None);
+        retries.settled("a");
+        assert_eq!(retries.look_after("a"), None);
+        assert_eq!(retries.not_before("a"), Timestamp::from_second(9).ok());
     }
 }

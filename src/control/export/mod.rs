@@ -22,7 +22,7 @@ use serde_json::json;
 
 use self::observe::{Memory, Seen, observe};
 use self::stop::leave;
-use super::{Context, PassError, tenants::Tenant};
+use super::{Context, PassError, retry::Look, tenants::Tenant};
 use crate::{
     api::{EXPORT_FINALIZER, ExportJob, Reason, Submission, Target},
     decide::{
@@ -103,20 +103,21 @@ async fn act(
             submit::post(export, context, seen, submission, &body, memory).await
         }
         Effect::ReadList(back) => {
-            memory.list = Some(settle::read(export, context, seen, back).await);
+            memory.list = Some(settle::read(export, context, seen, back, memory).await);
             Ok(step(export.clone()))
         }
         Effect::LookAgain(by) => {
             report(export, context, seen, &situation).await?;
             let Facts { now, answer, .. } = &seen.facts;
-            let longest = match situation {
-                Situation::Ambiguous(_) => LOOK_AGAIN * 5,
-                _ => LOOK_AGAIN,
+            let look = Look {
+                by,
+                floor: memory.list_retry_after,
+                longest: match situation {
+                    Situation::Ambiguous(_) => LOOK_AGAIN * 5,
+                    _ => LOOK_AGAIN,
+                },
             };
-            let wait = shared
-                .retries
-                .look_again(uid, *now, by, answer.clone())
-                .min(longest);
+            let wait = shared.retries.look_again(uid, *now, look, answer.clone());
             Ok(Next::Rest(Action::requeue(wait)))
         }
         Effect::Settle(submission) => {

@@ -37,6 +37,8 @@ pub(super) struct Memory {
     pub(super) dataset: Option<Result<(), Cause>>,
     /// The platform's list, once it was read.
     pub(super) list: Option<List>,
+    /// How long the platform asked to wait when the list was asked for.
+    pub(super) list_retry_after: Option<Duration>,
     /// The platform rejected the request of the try on record.
     pub(super) rejected: Option<Cause>,
     /// Whether the job was asked for in this pass.

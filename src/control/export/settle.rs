@@ -6,7 +6,7 @@ use tracing::info;
 use super::{
     super::{Context, PassError, events::Tone},
     Next,
-    observe::Seen,
+    observe::{Memory, Seen},
     report, step, suspect,
 };
 use crate::{
@@ -27,7 +27,13 @@ use crate::{
 const ATTEMPTS: usize = 10;
 
 /// Reads the list, and after it, if it may settle anything, what other objects claim.
-pub(super) async fn read(export: &ExportJob, context: &Context, seen: &Seen, back: Back) -> List {
+pub(super) async fn read(
+    export: &ExportJob,
+    context: &Context,
+    seen: &Seen,
+    back: Back,
+    memory: &mut Memory,
+) -> List {
     let shared = &context.shared;
     let Some(client) = seen.client() else {
         return List::Failed(Cause::new(
@@ -49,6 +55,7 @@ pub(super) async fn read(export: &ExportJob, context: &Context, seen: &Seen, bac
         Ok(reading) => reading,
         Err(error) => {
             suspect(export, context, &error);
+            memory.list_retry_after = error.retry_after();
             return List::Failed(trouble(&error));
         }
     };
@@ -155,7 +162,7 @@ pub(super) async fn record(
         Some(outcome @ (SubmissionOutcome::NotTaken | SubmissionOutcome::NotSent)) => {
             let uid = &seen.facts.identity.uid;
             shared.submissions.claims.release(uid);
-            shared.retries.forget(uid);
+            shared.retries.settled(uid);
             shared.metrics.submission(outcome.into());
             info!(request_id, outcome = <&str>::from(outcome), "settled");
         }

@@ -17,13 +17,14 @@ use super::{
     report, rest, step, suspect,
 };
 use crate::{
-    api::{ExportJob, ExportJobStatus, Submission, SubmissionOutcome, whole_second},
+    api::{ExportJob, ExportJobStatus, Reason, Submission, SubmissionOutcome, whole_second},
     decide::{
+        Cause,
         connection::Failure,
         creation::posted,
         export::{CameTo, Echo, Hold, Situation, came_to},
     },
-    platform::{Fence, JobId},
+    platform::{Fence, JobId, PlatformError},
     polling::trouble,
 };
 
@@ -110,6 +111,7 @@ pub(super) async fn post(
         suspect(export, context, error);
     }
     let now = platform.now();
+    let retry_after = result.as_ref().err().and_then(PlatformError::retry_after);
     let posted = posted(result.map_err(|error| Failure::from(&error)));
     let claimed = |job: &crate::platform::Job| {
         let claims = &shared.submissions.claims;
@@ -166,6 +168,10 @@ pub(super) async fn post(
         }
         CameTo::InDoubt(cause) => {
             shared.metrics.submission("InDoubt");
+            if let Some(wait) = retry_after {
+                let cause = Cause::new(Reason::PlatformUnavailable, cause.message.clone());
+                shared.retries.asked_to_wait(uid, wait, now, cause);
+            }
             let (request_id, error) = (&submission.request_id, cause.message);
             warn!(
                 request_id,
