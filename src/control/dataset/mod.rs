@@ -270,6 +270,7 @@ async fn came_to(
             ..submission.clone()
         })
     };
+    let retry_after = result.as_ref().err().and_then(PlatformError::retry_after);
     let (cause, abnormal, wait) = match posted(result.map_err(|error| Failure::from(&error))) {
         Posted::Taken(id) => {
             shared.retries.forget(&uid);
@@ -297,6 +298,9 @@ async fn came_to(
         }
         Posted::Rejected(cause) => return CameTo::Rejected(cause),
         Posted::InDoubt(cause) => {
+            if let Some(wait) = retry_after {
+                shared.retries.asked_to_wait(&uid, wait, now, cause.clone());
+            }
             status.submission = Some(submission);
             (cause, ConditionType::Reconciling, None)
         }
