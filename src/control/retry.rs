@@ -24,6 +24,9 @@ const LONGEST: Duration = Duration::from_mins(5);
 /// How soon at the latest a request is sent again that the gateway refused for want of a right:
 /// who grants it in Adobe's console changes nothing here that could be noticed.
 const FORBIDDEN_AGAIN: Duration = Duration::from_hours(1);
+/// The platform's clock is known from times of whole seconds: what it is taken to be may come
+/// nearer to what it is by so much, and the rest of a wait would seem to be over.
+const COARSE: Duration = Duration::from_secs(1);
 
 /// The waits of objects that failed, by UID: exponential, with jitter, until one succeeds.
 #[derive(Default)]
@@ -69,6 +72,7 @@ impl Retries {
         cause: Cause,
     ) -> Duration {
         let wait = self.failed(uid, floor);
+        let wait = wait + floor.map_or(Duration::ZERO, |_| COARSE);
         self.hold(uid, wait, now, cause, None);
         wait
     }
@@ -83,7 +87,7 @@ impl Retries {
     /// The platform asked to wait, and it is not known what became of the request: if it should
     /// have to be sent again, that is not before.
     pub fn asked_to_wait(&self, uid: &str, wait: Duration, now: Timestamp, cause: Cause) {
-        self.hold(uid, wait, now, cause, None);
+        self.hold(uid, wait + COARSE, now, cause, None);
     }
 
     fn hold(&self, uid: &str, wait: Duration, now: Timestamp, cause: Cause, stamp: Option<String>) {
@@ -127,7 +131,7 @@ impl Retries {
         let wait = self.failed(uid, None);
         let left = by.and_then(|by| Duration::try_from(by.duration_since(now)).ok());
         let wait = left.map_or(wait, |left| wait.min(left));
-        let wait = floor.map_or(wait, |floor| wait.max(floor));
+        let wait = floor.map_or(wait, |floor| wait.max(floor + COARSE));
         if let Some(retry) = self.retries().get_mut(uid) {
             retry.look_after = now.checked_add(wait).ok();
             retry.answered = answer;
@@ -228,7 +232,7 @@ mod tests {
         let allowed = Some(Duration::from_secs(7));
         assert_eq!(
             retries.look_again("a", now, by, allowed, None),
-            Duration::from_secs(7)
+            Duration::from_secs(7) + COARSE
         );
     }
 
@@ -241,6 +245,6 @@ mod tests {
         retries.look_again("a", now, None, None, None);
         retries.settled("a");
         assert_eq!(retries.look_after("a"), None);
-        assert_eq!(retries.not_before("a"), Timestamp::from_second(9).ok());
+        assert_eq!(retries.not_before("a"), Timestamp::from_second(10).ok());
     }
 }
