@@ -9,12 +9,9 @@ use std::{
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use jiff::Timestamp;
 
-use crate::{
-    api::Reason,
-    decide::{
-        Cause,
-        export::{Answer, Pause},
-    },
+use crate::decide::{
+    Cause,
+    export::{Answer, Pause},
 };
 
 /// The first wait: long enough for a watch to catch up with a write, short enough for a person.
@@ -32,6 +29,17 @@ const COARSE: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Retries {
     by_uid: Mutex<HashMap<String, Retry>>,
+}
+
+/// When a list that told nothing is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// At this time at the latest, if something changes then.
+    pub by: Option<Timestamp>,
+    /// Not before the platform allows.
+    pub floor: Option<Duration>,
+    /// The longest wait.
+    pub longest: Duration,
 }
 
 #[derive(Default)]
@@ -118,17 +126,16 @@ impl Retries {
         self.pause(uid, None).map(|pause| pause.until)
     }
 
-    /// The platform's list told nothing: it is read again after a wait, and at `by` at the
-    /// latest, but not before the platform allows. Gives the wait.
+    /// The platform's list told nothing: it is read again after a wait. Gives the wait.
     pub fn look_again(
         &self,
         uid: &str,
         now: Timestamp,
-        by: Option<Timestamp>,
-        floor: Option<Duration>,
+        look: Look,
         answer: Option<Answer>,
     ) -> Duration {
-        let wait = self.failed(uid, None);
+        let Look { by, floor, longest } = look;
+        let wait = self.failed(uid, None).min(longest);
         let left = by.and_then(|by| Duration::try_from(by.duration_since(now)).ok());
         let wait = left.map_or(wait, |left| wait.min(left));
         let wait = floor.map_or(wait, |floor| wait.max(floor + COARSE));
@@ -173,15 +180,22 @@ impl Retries {
     }
 }
 
-/// The cause of a pause whose reason says all.
-#[must_use]
-pub fn cause(reason: Reason) -> Cause {
-    Cause::new(reason, "")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Reason;
+
+    fn cause(reason: Reason) -> Cause {
+        Cause::new(reason, "")
+    }
+
+    fn look(by: Option<Timestamp>, floor: Option<Duration>) -> Look {
+        Look {
+            by,
+            floor,
+            longest: LONGEST,
+        }
+    }
 
     #[test]
     fn waits_grow_to_a_bound_and_start_over_after_a_success() {
@@ -225,13 +239,13 @@ mod tests {
         }
         let by = Timestamp::from_second(3).ok();
         assert_eq!(
-            retries.look_again("a", now, by, None, None),
+            retries.look_again("a", now, look(by, None), None),
             Duration::from_secs(3)
         );
         assert_eq!(retries.look_after("a"), by);
         let allowed = Some(Duration::from_secs(7));
         assert_eq!(
-            retries.look_again("a", now, by, allowed, None),
+            retries.look_again("a", now, look(by, allowed), None),
             Duration::from_secs(7) + COARSE
         );
     }
@@ -242,7 +256,7 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let wait = Duration::from_secs(9);
         retries.asked_to_wait("a", wait, now, cause(Reason::PlatformUnavailable));
-        retries.look_again("a", now, None, None, None);
+        retries.look_again("a", now, look(None, None), None);
         retries.settled("a");
         assert_eq!(retries.look_after("a"), None);
         assert_eq!(retries.not_before("a"), Timestamp::from_second(10).ok());

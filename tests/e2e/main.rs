@@ -15,4 +15,5 @@ mod harness;
 mod leader;
 mod lifecycle;
 mod process;
+mod reliability;
 mod samples;

@@ -28,7 +28,7 @@ use crate::{
     decide::{
         Cause, Need,
         dataset::{self, Situation as DatasetSituation},
-        export::{Effect, Facts, Plan, Situation, Surplus, decide},
+        export::{Effect, Plan, Situation, Surplus, decide},
     },
     platform::{Consequence, DatasetId, JobId, PlatformError, Refusal},
     polling::{Follow, trouble},
@@ -108,16 +108,7 @@ async fn act(
         }
         Effect::LookAgain(by) => {
             report(export, context, seen, &situation).await?;
-            let Facts { now, answer, .. } = &seen.facts;
-            let look = Look {
-                by,
-                floor: memory.list_retry_after,
-                longest: match situation {
-                    Situation::Ambiguous(_) => LOOK_AGAIN * 5,
-                    _ => LOOK_AGAIN,
-                },
-            };
-            let wait = shared.retries.look_again(uid, *now, look, answer.clone());
+            let wait = look_again(context, seen, &situation, by, memory);
             Ok(Next::Rest(Action::requeue(wait)))
         }
         Effect::Settle(submission) => {
@@ -172,6 +163,28 @@ async fn act(
             Ok(step(export.clone()))
         }
     }
+}
+
+/// How long to wait before the platform's list is read again.
+fn look_again(
+    context: &Context,
+    seen: &Seen,
+    situation: &Situation,
+    by: Option<Timestamp>,
+    memory: &Memory,
+) -> Duration {
+    let look = Look {
+        by,
+        floor: memory.list_retry_after,
+        longest: match situation {
+            // A person was asked, and is waited for.
+            Situation::Ambiguous(_) => LOOK_AGAIN * 5,
+            _ => LOOK_AGAIN,
+        },
+    };
+    let (uid, now) = (&seen.facts.identity.uid, seen.facts.now);
+    let answer = seen.facts.answer.clone();
+    context.shared.retries.look_again(uid, now, look, answer)
 }
 
 /// Lets go of an object, which is gone then if it was being deleted.

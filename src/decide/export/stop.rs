@@ -279,7 +279,9 @@ fn timed_out(
             "job {id} in dataset {} was asked to cancel at {} and had not ended by {until}; look \
              at it in the platform",
             submission.target.dataset_id.as_deref().unwrap_or_default(),
-            cancellation.accepted_at.unwrap_or(cancellation.requested_at),
+            cancellation
+                .accepted_at
+                .unwrap_or(cancellation.requested_at),
         ),
     )
 }

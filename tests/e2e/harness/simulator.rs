@@ -109,10 +109,13 @@ impl Simulator {
 
     /// The readings of the list of jobs, a call for each page.
     pub async fn lists(&self) -> Vec<Value> {
-        let all = self.calls("GET", "/data/core/ups/export/jobs").await;
-        all.into_iter()
-            .filter(|call| call["path"] == "/data/core/ups/export/jobs")
-            .collect()
+        let mut all = self.calls("GET", "/data/core/ups/export/jobs").await;
+        // The paths of further pages end in a slash.
+        all.retain(|call| {
+            let path = call["path"].as_str().unwrap();
+            path.trim_end_matches('/') == "/data/core/ups/export/jobs"
+        });
+        all
     }
 
     /// The jobs that there ever were.

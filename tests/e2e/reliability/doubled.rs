@@ -1,0 +1,152 @@
+//! One request that the gateway lets take effect twice: one job is kept, the other is cancelled.
+
+use aep_export_operator::api::ExportJob;
+use serde_json::{Value, json};
+
+use super::{Case, committed, each, id, submission, world};
+use crate::harness::eventually;
+
+fn twice() -> Vec<(&'static str, Value)> {
+    let own = |names: &str| json!({ "tenant": { "names": names } });
+    let at_once = json!({ "times": 2 });
+    let later = json!({ "times": 2, "againAfterMilliseconds": 1500 });
+    let lose = json!({ "lose": { "how": "close" } });
+    vec![
+        (
+            "the reply names the first",
+            committed(own("first"), at_once.clone()),
+        ),
+        (
+            "the reply names the second",
+            committed(own("second"), at_once.clone()),
+        ),
+        (
+            "the second comes later",
+            committed(own("first"), later.clone()),
+        ),
+        (
+            "the reply is lost",
+            committed(lose.clone(), at_once.clone()),
+        ),
+        ("it is lost, the second comes later", committed(lose, later)),
+        (
+            "502",
+            committed(json!({ "reply": { "status": 502 } }), at_once),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn of_two_jobs_of_one_request_one_is_kept_and_the_other_cancelled() {
+    let world = world("doubled", &[]).await;
+    let world = &world;
+    each(twice(), |name, action| async move {
+        let case = Case::experienced(world, &name, json!({})).await;
+        case.tenant.simulator.hold_jobs().await;
+        case.at_next_post(action).await;
+        case.submit(&name).await;
+        let recorded = |export: &ExportJob| {
+            let status = export.status.as_ref();
+            let submission = status.and_then(|status| status.submission.as_ref());
+            submission.is_some_and(|submission| submission.surplus_job_ids.len() == 1)
+        };
+        let export = world.until(&name, "with a surplus job", recorded).await;
+        let submission = submission(&export);
+        let surplus = submission.surplus_job_ids[0].clone();
+        eventually("the surplus job to be cancelled", || async {
+            let jobs = case.jobs_of(&submission).await;
+            let is_so = |job: &Value| id(job) == surplus && job["status"] == "CANCELLED";
+            if jobs.iter().any(is_so) {
+                Ok(())
+            } else {
+                Err(format!("{jobs:#?}\n{}", world.log()))
+            }
+        })
+        .await;
+        let jobs = case.jobs_of(&submission).await;
+        assert_eq!(jobs.len(), 2, "{jobs:#?}");
+        let kept = export.status.as_ref().unwrap().job_id.clone().unwrap();
+        let running: Vec<_> = jobs
+            .iter()
+            .filter(|job| job["status"] != "CANCELLED")
+            .collect();
+        assert_eq!(running.len(), 1, "{jobs:#?}");
+        assert_eq!(id(running[0]), kept);
+        assert_eq!(running[0]["deleteRequests"], 0);
+        assert_eq!(case.posts_of(&submission).await.len(), 1);
+        let note = world.event(&name, "SurplusJob").await;
+        assert!(note.contains(&surplus), "{note}");
+        case.assert_sound().await;
+        // Both are gone with the object.
+        world.delete::<ExportJob>(&name).await;
+        world.until_gone::<ExportJob>(&name).await;
+        let jobs = case.jobs_of(&submission).await;
+        assert!(
+            jobs.iter().all(|job| job["status"] == "CANCELLED"),
+            "{jobs:#?}"
+        );
+        let own = jobs.iter().find(|job| id(job) == kept);
+        assert_eq!(own.unwrap()["deleteRequests"], 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_second_job_that_shows_after_the_export_has_ended_is_cancelled_too() {
+    let world = world("doubled", &[]).await;
+    let case = Case::experienced(&world, "doubled", json!({})).await;
+    // The one that the reply names ends at once, the other one runs.
+    let twice = json!({ "tenant": { "commit": { "times": 2, "againAfterMilliseconds": 1500 } } });
+    case.at_next_post(twice).await;
+    case.submit("ended").await;
+    let export = world.until_phase("ended", "Succeeded").await;
+    case.tenant.simulator.hold_jobs().await;
+    let submission = submission(&export);
+    eventually("the surplus job to be cancelled", || async {
+        let jobs = case.jobs_of(&submission).await;
+        let cancelled = |job: &Value| job["surplus"] == true && job["status"] == "CANCELLED";
+        if jobs.iter().any(cancelled) {
+            Ok(())
+        } else {
+            Err(format!("{jobs:#?}\n{}", world.log()))
+        }
+    })
+    .await;
+    let export = world.get("ended").await;
+    assert_eq!(export.status.unwrap().phase.as_deref(), Some("Succeeded"));
+    case.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_job_that_comes_after_all_windows_is_cancelled_beside_that_of_the_second_request() {
+    let world = world("beyond", &[]).await;
+    let case = Case::experienced(&world, "beyond", json!({})).await;
+    case.tenant.simulator.hold_jobs().await;
+    // The platform keeps no promise: the request counts as not taken by then.
+    let late = json!({ "lose": { "how": "close", "commit": { "afterMilliseconds": 7000 } } });
+    case.at_next_post(late).await;
+    case.submit("beyond").await;
+    let export = world.until_phase("beyond", "Running").await;
+    let submission = submission(&export);
+    assert_eq!(case.posts_of(&submission).await.len(), 2);
+    eventually("the late job to be cancelled", || async {
+        let jobs = case.jobs_of(&submission).await;
+        let cancelled = jobs.iter().filter(|job| job["status"] == "CANCELLED");
+        if cancelled.count() == 1 {
+            Ok(())
+        } else {
+            Err(format!("{jobs:#?}\n{}", world.log()))
+        }
+    })
+    .await;
+    let jobs = case.jobs_of(&submission).await;
+    assert_eq!(jobs.len(), 2, "{jobs:#?}");
+    let kept = export.status.as_ref().unwrap().job_id.clone().unwrap();
+    let running = jobs
+        .iter()
+        .find(|job| job["status"] != "CANCELLED")
+        .unwrap();
+    assert_eq!(id(running), kept);
+    let note = world.event("beyond", "SurplusJob").await;
+    assert!(note.contains("same request"), "{note}");
+}
