@@ -182,9 +182,10 @@ fn not_taken(
     plan(Situation::Submitting, Effect::Settle(settled))
 }
 
-/// Nothing is decided yet. A deleted object does not wait for ever.
+/// Nothing is decided yet. A deleted object does not wait for ever, but until its job would show.
 fn undecided(facts: &Facts, submission: &Submission, situation: Situation) -> Plan {
-    if stopped_by(facts) == Some(CancelledBy::Deletion) && overdue(facts) {
+    let shown = facts.now > submission.settle_after;
+    if stopped_by(facts) == Some(CancelledBy::Deletion) && overdue(facts) && shown {
         return leave(facts, Some(left_in_doubt(submission)));
     }
     plan(situation, Effect::LookAgain(next_look(facts, submission)))

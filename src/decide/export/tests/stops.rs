@@ -117,6 +117,16 @@ fn a_deletion_whose_doubt_lasts_is_let_go_at_its_deadline_with_a_warning_that_na
     };
     assert_eq!(cause.reason, Reason::DeletedInDoubt);
     assert!(cause.message.contains(&submission().request_id));
+    // However short the deadline, its job has the time to show.
+    let early = Facts {
+        now: at(139),
+        limits: Limits {
+            cancel: seconds(10),
+            ..doubt.limits
+        },
+        ..doubt.clone()
+    };
+    assert!(matches!(decide(&early).effect, Effect::LookAgain(_)));
     // With the platform out of reach it is kept.
     let down = Facts {
         list: List::Failed(Cause::new(Reason::PlatformUnavailable, "down")),

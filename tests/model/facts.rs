@@ -1,0 +1,337 @@
+//! Facts from a state, and a state's values from what a plan says.
+
+use std::collections::BTreeMap;
+
+use aep_export_operator::{
+    api::{Cancellation, CancelledBy, Reason},
+    decide::{
+        Cause, Finalizer, Life, Need, Windows,
+        export::{
+            Answer, Batches, Beginning, Claims, DatasetCheck, Depth, Destination, Echo, Facts,
+            Identity, Limits, List, Quality as Read, Reading, Sighted, Sighting, Surplus, Title,
+            Wish, Wishes, record,
+        },
+    },
+    platform::{self, DatasetId, JobId},
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::{
+    names::{Names, at, job_id, nonce_text},
+    protocol::Protocol,
+    world::{
+        Belief, Intent, Job, JobNumber, JobSet, Leader, Life as State, Nonce, Object, Owner,
+        Quality, Scan, World,
+    },
+};
+
+/// How long a stop may take.
+pub const CANCEL: u8 = 5;
+/// From intent to the end of doubt: three windows of a tick each.
+pub const SETTLE: u8 = 3;
+
+/// What a pass looks at.
+pub struct View<'a> {
+    pub leader: usize,
+    pub index: usize,
+    /// Its copy of the object, which may be stale.
+    pub object: &'a Object,
+    pub held: bool,
+    pub rejected: bool,
+    pub list: List,
+    /// Whether it asked for the job in this pass.
+    pub asked: bool,
+    /// Whether its store shows what another leader wrote.
+    pub store: Store,
+}
+
+/// Whether a leader's store shows what another leader wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Store {
+    Fresh,
+    Stale,
+}
+
+impl Protocol {
+    /// A job as GET or list shows it.
+    pub fn job(&self, number: JobNumber, job: &Job, listed: bool) -> platform::Job {
+        let shown = match job.owner {
+            Owner::Attempt { object, attempt } => self.names.request(usize::from(object), attempt),
+            Owner::Person => "a person's".into(),
+        };
+        let status = match job.state {
+            State::Running if listed && job.flaps => "FAILED",
+            State::Running => "PROCESSING",
+            State::Failed => "FAILED",
+            State::Cancelled => "CANCELLED",
+        };
+        platform::Job {
+            id: job_id(number),
+            status: status.into(),
+            request_id: self.echoes.then_some(shown),
+            dataset_id: Some(DatasetId::new("d")),
+            creation_time: Some(at(job.created)),
+            update_time: Some(at(job.created)),
+            total_milliseconds: None,
+            profile_export_milliseconds: None,
+            dataset_write_milliseconds: None,
+            exported_profiles: None,
+            exported_profiles_by_namespace: BTreeMap::new(),
+            batches: Vec::new(),
+            errors: Vec::new(),
+            echoed: BTreeMap::new(),
+        }
+    }
+
+    pub fn facts(&self, world: &World, view: View) -> Facts {
+        let View {
+            leader,
+            index,
+            object,
+            held,
+            rejected,
+            list,
+            asked,
+            store,
+        } = view;
+        let process = &world.leaders[leader];
+        let intent = object.submission.as_ref();
+        let submission = intent.map(|intent| self.names.submission(index, intent));
+        let attempts = object.attempts();
+        let attempt = intent.map_or(attempts + 1, |intent| intent.attempt);
+        let wish = |wanted| if wanted { Wish::Present } else { Wish::Absent };
+        let served = intent.is_none_or(|intent| intent.sandbox == world.sandbox);
+        let seconds = |ticks: u8| SignedDuration::from_secs(i64::from(ticks));
+        Facts {
+            now: at(world.now),
+            created: at(0),
+            life: if object.deleting {
+                Life::Deleting
+            } else {
+                Life::Live
+            },
+            finalizer: if object.finalizer {
+                Finalizer::Present
+            } else {
+                Finalizer::Absent
+            },
+            identity: Identity {
+                cluster: "cluster".into(),
+                uid: index.to_string(),
+                namespace: "n".into(),
+                name: "o".into(),
+            },
+            wishes: Wishes {
+                cancel: wish(object.cancel),
+                suspend: wish(object.suspend),
+                deadline: None,
+                retries: self.retries,
+            },
+            title: Title::Clear,
+            body: if submission.is_some() {
+                self.names.body.clone()
+            } else {
+                Value::Null
+            },
+            cancellation: object.cancellation.map(|stop| Cancellation {
+                requested_at: at(stop.at),
+                by: if stop.deletion {
+                    CancelledBy::Deletion
+                } else {
+                    CancelledBy::Spec
+                },
+                accepted_at: stop.accepted.map(at),
+            }),
+            destination: Need::Met(Destination {
+                target: Names::target(world.sandbox),
+                body: self.names.body.clone(),
+                dataset: DatasetCheck::Suitable,
+            }),
+            service: if served {
+                Need::Met(())
+            } else {
+                Need::waiting(Reason::ConnectionNotFound, "another sandbox")
+            },
+            echo: match process.echo {
+                Belief::Unknown => Echo::Unknown,
+                Belief::Yes => Echo::Yes,
+                Belief::No => Echo::No,
+            },
+            rivals: Self::rivals(world, leader, index, store),
+            beginning: if process.seen[index] >= attempt {
+                Beginning::Seen
+            } else {
+                Beginning::Unseen
+            },
+            list,
+            rejected: rejected.then(|| Cause::new(Reason::Rejected, "no")),
+            sighting: self.sighting(world, object, asked),
+            sighted: if asked {
+                Sighted::InThisPass
+            } else {
+                Sighted::Before
+            },
+            doubles: self.doubles(world, index, object),
+            surplus: self.surplus(world, object, asked),
+            held: intent
+                .filter(|_| held)
+                .map(|intent| nonce_text(intent.nonce)),
+            answer: object.word.map(|(nonce, job)| Answer {
+                r#try: nonce_text(nonce),
+                job: job.map(job_id),
+            }),
+            nonce: nonce_text(Nonce {
+                leader: u8::try_from(leader).unwrap(),
+                life: process.life,
+                version: object.version,
+            }),
+            pause: None,
+            look_after: Some(process.look_after[index])
+                .filter(|tick| *tick > 0)
+                .map(at),
+            limits: Limits {
+                windows: Windows {
+                    send: seconds(1),
+                    delivery: seconds(1),
+                    visibility: seconds(1),
+                },
+                batch: seconds(1),
+                cancel: seconds(CANCEL),
+            },
+            record: record(
+                submission.as_ref(),
+                object.job.map(|job| job.to_string()).as_deref(),
+                i64::from(attempts),
+                object.end.is_some(),
+            ),
+        }
+    }
+
+    fn rivals(world: &World, leader: usize, index: usize, store: Store) -> Vec<String> {
+        let known = |intent: &Intent| match store {
+            Store::Fresh => true,
+            // Its own writes it knows from memory.
+            Store::Stale => usize::from(intent.nonce.leader) == leader,
+        };
+        let others = world.objects.iter().enumerate().filter(|(other, object)| {
+            *other != index
+                && !object.gone
+                && object.is_open()
+                && object.submission.as_ref().is_some_and(known)
+        });
+        others.map(|(other, _)| other.to_string()).collect()
+    }
+
+    fn sighting(&self, world: &World, object: &Object, asked: bool) -> Sighting {
+        let Some(number) = object.job else {
+            return Sighting::Unseen;
+        };
+        let job = world.job(number);
+        if job.visible > world.now {
+            return Sighting::Missing;
+        }
+        Sighting::Job {
+            job: Box::new(self.job(number, job, !asked)),
+            batches: Batches::NotAsked,
+        }
+    }
+
+    fn doubles(&self, world: &World, index: usize, object: &Object) -> Vec<platform::Job> {
+        let (Some(kept), Some(intent), true) = (object.job, &object.submission, self.echoes) else {
+            return Vec::new();
+        };
+        let ours = Owner::Attempt {
+            object: u8::try_from(index).unwrap(),
+            attempt: intent.attempt,
+        };
+        let shown = world.shown(intent.sandbox);
+        (0..)
+            .zip(&world.jobs)
+            .filter(|(number, job)| *number != kept && job.owner == ours && shown.contains(*number))
+            .map(|(number, job)| self.job(number, job, true))
+            .collect()
+    }
+
+    fn surplus(&self, world: &World, object: &Object, asked: bool) -> Vec<(JobId, Surplus)> {
+        let Some(intent) = &object.submission else {
+            return Vec::new();
+        };
+        let state = |number: &JobNumber| {
+            let job = world.job(*number);
+            let seen = if job.asked || job.visible > world.now {
+                Surplus::LeftAlone
+            } else if asked {
+                Surplus::Seen(Box::new(self.job(*number, job, false)))
+            } else {
+                Surplus::Unseen
+            };
+            (job_id(*number), seen)
+        };
+        intent.surplus.iter().map(state).collect()
+    }
+
+    /// A reading, with what `objects`, as listed from the API server, claim.
+    pub fn reading(
+        &self,
+        world: &World,
+        leader: usize,
+        index: usize,
+        scan: &Scan,
+        quality: Quality,
+        objects: &[Object],
+    ) -> List {
+        let (depth, quality) = match quality {
+            Quality::Whole => (Depth::End, Read::Clean),
+            Quality::Flawed => (Depth::End, Read::Flawed),
+            Quality::Short => (Depth::Short, Read::Clean),
+            Quality::Failed => {
+                let cause = Cause::new(Reason::PlatformUnavailable, "down");
+                return List::Failed(cause);
+            }
+        };
+        let in_list = |set: JobSet| {
+            (0..)
+                .zip(&world.jobs)
+                .filter(move |(number, _)| set.contains(*number))
+                .map(|(number, job)| self.job(number, job, true))
+                .collect()
+        };
+        List::Read(Reading {
+            began: at(scan.began),
+            jobs: in_list(scan.jobs),
+            depth,
+            quality,
+            claims: self.claims(&world.leaders[leader], index, scan, objects),
+        })
+    }
+
+    fn claims(&self, process: &Leader, index: usize, scan: &Scan, objects: &[Object]) -> Claims {
+        let mut claims = Claims {
+            jobs: scan.object.earlier.iter().map(|job| job_id(*job)).collect(),
+            complete_from: process
+                .started
+                .map_or(Timestamp::MIN, |tick| at(tick + SETTLE)),
+            ..Claims::default()
+        };
+        for (other, object) in objects.iter().enumerate() {
+            if other == index || (object.gone && !process.tombs[other]) {
+                continue;
+            }
+            let surplus = object.submission.iter().flat_map(|intent| &intent.surplus);
+            let jobs = object.job.iter().chain(&object.earlier).chain(surplus);
+            claims.jobs.extend(jobs.map(|job| job_id(*job)));
+            let last = object
+                .submission
+                .as_ref()
+                .map_or(0, |intent| intent.attempt);
+            claims
+                .request_ids
+                .extend((1..=last).map(|attempt| self.names.request(other, attempt)));
+            if object.is_open() && !object.gone {
+                claims.open.push(other.to_string());
+            }
+        }
+        claims
+    }
+}
