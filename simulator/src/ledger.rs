@@ -46,6 +46,8 @@ struct Entry {
     method: String,
     path: String,
     query: Option<String>,
+    /// The sandbox that it names.
+    sandbox: Option<String>,
     request_id: String,
     body: Option<Value>,
     /// None while it is under way, and if it never was answered.
@@ -82,6 +84,7 @@ impl Ledger {
             method: call.method.to_string(),
             path: call.path.clone(),
             query: call.query.clone().filter(|_| told),
+            sandbox: call.header("x-sandbox-name").map(str::to_owned),
             request_id: call.request_id.clone(),
             body: call.json().filter(|_| told),
             status: None,
