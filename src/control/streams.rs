@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use kube::{
     Api, Resource, ResourceExt,
     core::{DeserializeGuard, error_boundary::InvalidObject},
@@ -53,7 +53,7 @@ where
     let unreadable = Unreadable::<K>::default();
     let refused = unreadable.clone();
     let mut mended = Vec::new();
-    watcher(api, watcher::Config::default())
+    watches(api)
         .default_backoff()
         .filter_map(move |event| {
             ready(match event {
@@ -93,6 +93,38 @@ where
                 .combine(predicates::labels),
             PredicateConfig::default(),
         )
+}
+
+/// Watches after each other: one that could not be resumed is begun anew with a list.
+///
+/// An API server that was away may be back with what it had before, from a backup. Its versions
+/// then count on from there, and a watch that is resumed at a later one is told nothing of what is
+/// there, and nothing of what changes until it is later again.
+fn watches<K>(
+    api: Api<DeserializeGuard<K>>,
+) -> impl Stream<Item = watcher::Result<watcher::Event<DeserializeGuard<K>>>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    stream::unfold(None, move |watch| {
+        let api = api.clone();
+        async move {
+            let begin = || watcher(api, watcher::Config::default()).boxed();
+            let mut watch = watch.unwrap_or_else(begin);
+            let event = watch.next().await?;
+            let next = match &event {
+                Err(watcher::Error::WatchStartFailed(_)) => None,
+                Ok(_)
+                | Err(
+                    watcher::Error::InitialListFailed(_)
+                    | watcher::Error::WatchError(_)
+                    | watcher::Error::WatchFailed(_)
+                    | watcher::Error::NoResourceVersion,
+                ) => Some(watch),
+            };
+            Some((event, next))
+        }
+    })
 }
 
 /// The objects that are there and cannot be read.
