@@ -101,6 +101,13 @@ impl Claims {
         }
         let namespace = export.namespace().unwrap_or_default();
         inner.met.insert(uid.clone(), Met { namespace, version });
+        // Should this submission be missing from a later state of the object, that one is of a
+        // backup: the attempt may then have been submitted before.
+        if let Some(attempt) = sent_attempt(export)
+            && inner.begun.get(&uid) == Some(&attempt)
+        {
+            inner.begun.remove(&uid);
+        }
         let target = match claim(export) {
             Some(object) => {
                 let settled = object.state == State::Settled;
@@ -420,6 +427,24 @@ fn is_same_tenant(a: &Target, b: &Target) -> bool {
     *platform == b.platform && *organization_id == b.organization_id && *sandbox == b.sandbox
 }
 
+/// The attempt whose request on record may have been taken, or was.
+fn sent_attempt(export: &ExportJob) -> Option<i64> {
+    let submission = export.status.as_ref()?.submission.as_ref()?;
+    (!is_untaken(submission)).then_some(submission.attempt)
+}
+
+fn is_untaken(submission: &Submission) -> bool {
+    match submission.outcome {
+        Some(
+            SubmissionOutcome::NotSent
+            | SubmissionOutcome::Refused
+            | SubmissionOutcome::NotTaken
+            | SubmissionOutcome::Rejected,
+        ) => true,
+        Some(SubmissionOutcome::Posted | SubmissionOutcome::Adopted) | None => false,
+    }
+}
+
 /// What an object's status claims; nothing without a submission.
 fn claim(export: &ExportJob) -> Option<Object> {
     let status = export.status.as_ref()?;
@@ -433,7 +458,7 @@ fn claim(export: &ExportJob) -> Option<Object> {
         intent_time,
         send_before: _,
         settle_after: _,
-        outcome,
+        outcome: _,
         evidence: _,
         candidates: _,
         answer: _,
@@ -447,16 +472,8 @@ fn claim(export: &ExportJob) -> Option<Object> {
         .chain(earlier)
         .map(JobId::new)
         .collect();
-    let untaken = matches!(
-        outcome,
-        Some(
-            SubmissionOutcome::NotSent
-                | SubmissionOutcome::Refused
-                | SubmissionOutcome::NotTaken
-                | SubmissionOutcome::Rejected
-        )
-    );
-    let settled = status.job_id.is_some() || status.completion_time.is_some() || untaken;
+    let settled =
+        status.job_id.is_some() || status.completion_time.is_some() || is_untaken(submission);
     Some(Object {
         name: format!(
             "ExportJob {} of namespace {}",

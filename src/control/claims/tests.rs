@@ -114,6 +114,22 @@ fn only_what_appeared_without_a_submission_was_seen_to_begin() {
 }
 
 #[test]
+fn an_attempt_that_was_submitted_does_not_count_as_seen_when_its_record_is_lost() {
+    let claims = Claims::default();
+    claims.present(&new("one"));
+    claims.observe(&submitted("one", 2, None));
+    claims.present(&export("one", 3, &Value::Null));
+    assert!(!claims.has_begun("one", 1));
+    // What this process knows to be untaken it may send again.
+    claims.begun("one", 1);
+    let mut untaken = submitted("one", 4, None);
+    let status = untaken.status.as_mut().unwrap();
+    status.submission.as_mut().unwrap().outcome = Some(SubmissionOutcome::NotTaken);
+    claims.observe(&untaken);
+    assert!(claims.has_begun("one", 1));
+}
+
+#[test]
 fn what_a_deleted_object_had_stays_claimed_until_its_time_is_over() {
     let claims = Claims::default();
     claims.observe(&submitted("one", 2, Some("7")));

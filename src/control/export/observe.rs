@@ -222,10 +222,11 @@ fn beginning(export: &ExportJob, record: &Record, context: &Context, uid: &str) 
         .is_some_and(|status| status.submission.is_some() || !status.attempts.is_empty());
     if export.labels().contains_key(RESTORED_LABEL) && !recorded {
         Beginning::Restored
-    } else if recorded || context.shared.submissions.claims.has_begun(uid, *attempt) {
-        // What is on record tells of every try but the last one's end, and that is settled.
+    } else if context.shared.submissions.claims.has_begun(uid, *attempt) {
         Beginning::Seen
     } else {
+        // A record that says that a try was not taken tells nothing of the tries after it: they
+        // may be missing from a backup.
         Beginning::Unseen
     }
 }

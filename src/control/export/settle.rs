@@ -154,7 +154,7 @@ pub(super) async fn record(
     let mut status = report::project(export, seen, situation);
     let outcome = submission.outcome;
     let asked = !submission.candidates.is_empty();
-    let request_id = submission.request_id.clone();
+    let (request_id, attempt) = (submission.request_id.clone(), submission.attempt);
     status.submission = Some(submission);
     let written = context.write_status(export, status).await?;
     shared.submissions.claims.observe(&written);
@@ -162,6 +162,7 @@ pub(super) async fn record(
         Some(outcome @ (SubmissionOutcome::NotTaken | SubmissionOutcome::NotSent)) => {
             let uid = &seen.facts.identity.uid;
             shared.submissions.claims.release(uid);
+            shared.submissions.claims.begun(uid, attempt);
             shared.retries.settled(uid);
             shared.metrics.submission(outcome.into());
             info!(request_id, outcome = <&str>::from(outcome), "settled");

@@ -199,7 +199,12 @@ async fn record(
         let error = match context.write_status(&current, status).await {
             Ok(written) => {
                 claims.observe(&written);
-                claims.release(&seen.facts.identity.uid);
+                let uid = &seen.facts.identity.uid;
+                claims.release(uid);
+                if record.job.is_none() {
+                    // Nobody but this process has sent this attempt, and it was not taken.
+                    claims.begun(uid, record.submission.attempt);
+                }
                 report::announce(&current, &written, &record.situation, context).await;
                 return Ok(written);
             }
