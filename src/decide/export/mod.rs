@@ -86,8 +86,24 @@ fn is_foreign(facts: &Facts) -> bool {
         Record::Fresh { attempt: _ } | Record::Ended(_) => false,
         Record::Open(submission) => is_copied(facts, submission),
         Record::Known(submission, _) => {
-            is_copied(facts, submission) || facts.title == Title::Contested
+            is_copied(facts, submission)
+                || match facts.title {
+                    Title::Clear => false,
+                    Title::Contested => !tells_itself(facts, submission),
+                }
         }
+    }
+}
+
+/// Whether the job itself tells whose it is, or will once it was looked at: then it does not matter
+/// who wrote it into which status, and with which times. Nothing is cancelled before it has told.
+fn tells_itself(facts: &Facts, submission: &Submission) -> bool {
+    match (facts.echo, &facts.sighting) {
+        (Echo::Yes, Sighting::Job { job, batches: _ }) => {
+            job.request_id.as_deref() == Some(submission.request_id.as_str())
+        }
+        (Echo::Yes, Sighting::Unseen | Sighting::Missing | Sighting::Trouble(_)) => true,
+        (Echo::Unknown | Echo::No, _) => false,
     }
 }
 

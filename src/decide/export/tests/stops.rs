@@ -244,11 +244,33 @@ fn where_ids_are_shown_a_job_with_another_id_is_not_read_in() {
         ..weak(SubmissionEvidence::Reply)
     };
     assert_eq!(decide(&forged), rest(Situation::Foreign));
-    let contested = Facts {
+}
+
+#[test]
+fn a_job_on_record_twice_is_the_first_ones_unless_it_tells_itself_whose_it_is() {
+    let contested = |echo, facts: Facts| Facts {
         title: Title::Contested,
-        ..facts(known())
+        echo,
+        ..facts
     };
-    assert_eq!(decide(&contested), rest(Situation::Foreign));
+    for echo in [Echo::Unknown, Echo::No] {
+        let running = known_with(seen("PROCESSING", Batches::NotAsked));
+        let plan = decide(&contested(echo, running));
+        assert_eq!(plan, rest(Situation::Foreign));
+    }
+    let unseen = decide(&contested(Echo::Yes, facts(known())));
+    assert!(matches!(unseen.effect, Effect::Follow(_, _, _)));
+    let ours = known_with(seen("PROCESSING", Batches::NotAsked));
+    let plan = decide(&contested(Echo::Yes, ours));
+    assert!(matches!(plan.effect, Effect::Follow(_, _, _)));
+    let theirs = weak(SubmissionEvidence::Reply);
+    assert_eq!(
+        decide(&contested(Echo::Yes, theirs)),
+        rest(Situation::Foreign)
+    );
+    // Deleted, it is looked at, and not cancelled before it has told.
+    let unseen = contested(Echo::Yes, deleted(facts(known())));
+    assert!(matches!(decide(&unseen).effect, Effect::Look(_, _)));
 }
 
 #[test]
