@@ -39,7 +39,17 @@ pub async fn admin() -> Client {
 
 async fn client() -> Client {
     let plane = shared().unwrap_or_else(|error| panic!("{error}"));
-    let kubeconfig = Kubeconfig::read_from(plane.kubeconfig()).unwrap();
+    client_of(plane.server()).await
+}
+
+/// A client, as an administrator, of an API server that has the keys of the shared one.
+pub async fn client_of(server: &str) -> Client {
+    let plane = shared().unwrap();
+    let mut kubeconfig = Kubeconfig::read_from(plane.kubeconfig()).unwrap();
+    for named in &mut kubeconfig.clusters {
+        let cluster = named.cluster.as_mut().unwrap();
+        cluster.server = Some(server.to_owned());
+    }
     let options = KubeConfigOptions::default();
     Client::try_from(
         Config::from_custom_kubeconfig(kubeconfig, &options)
@@ -49,7 +59,8 @@ async fn client() -> Client {
     .unwrap()
 }
 
-async fn install(client: Client) {
+/// Installs the CRDs and roles.
+pub async fn install(client: Client) {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     let params = PatchParams::apply("e2e").force();
     for (name, crd) in api::crds().unwrap() {
@@ -106,7 +117,7 @@ pub async fn namespace(client: &Client, name: &str) -> String {
 }
 
 /// A ServiceAccount with the operator's rights in this namespace, and a kubeconfig for it.
-pub async fn service_account(client: &Client, namespace: &str, kubeconfig: &Path) {
+pub async fn service_account(client: &Client, server: &str, namespace: &str, kubeconfig: &Path) {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let account = ServiceAccount {
         metadata: named("operator"),
@@ -171,10 +182,10 @@ pub async fn service_account(client: &Client, namespace: &str, kubeconfig: &Path
         .status
         .unwrap()
         .token;
-    write_kubeconfig(kubeconfig, namespace, &token);
+    write_kubeconfig(kubeconfig, server, namespace, &token);
 }
 
-fn write_kubeconfig(path: &Path, namespace: &str, token: &str) {
+fn write_kubeconfig(path: &Path, server: &str, namespace: &str, token: &str) {
     let plane = shared().unwrap();
     let text = json!({
         "apiVersion": "v1",
@@ -182,7 +193,7 @@ fn write_kubeconfig(path: &Path, namespace: &str, token: &str) {
         "clusters": [{
             "name": "e2e",
             "cluster": {
-                "server": plane.server(),
+                "server": server,
                 "certificate-authority": plane.ca_certificate(),
             },
         }],

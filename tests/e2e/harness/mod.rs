@@ -1,6 +1,7 @@
 //! What every test stands on.
 
 mod cluster;
+mod plane;
 pub mod proxy;
 mod replica;
 mod simulator;
@@ -9,7 +10,7 @@ mod wait;
 
 use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration};
 
-use aep_control_plane::{Guarded, Signal, workspace_binary};
+use aep_control_plane::{Guarded, Signal, shared, workspace_binary};
 use aep_export_operator::api::{
     Condition, ExportJob, PlatformConnection, ProfileDataset, SubmissionOutcome,
 };
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use cluster::{admin, documents, kubectl};
+pub use plane::OwnPlane;
 pub use simulator::Simulator;
 pub use through::SHORT_WINDOWS;
 pub use wait::{LONG, eventually, until};
@@ -39,6 +41,7 @@ pub struct World {
     /// The tenant of this test.
     pub simulator: Simulator,
     proxy: Option<proxy::Proxy>,
+    plane: Option<OwnPlane>,
     operator: Option<Guarded>,
     flags: Vec<String>,
     kubeconfig: PathBuf,
@@ -56,20 +59,26 @@ impl World {
 
     /// Without an operator.
     pub async fn without_operator(name: &str) -> Self {
+        let client = admin().await;
+        Self::at(name, client, shared().unwrap().server()).await
+    }
+
+    /// Without an operator, at an API server with CRDs and roles.
+    async fn at(name: &str, client: Client, server: &str) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("aep-e2e-")
             .tempdir()
             .unwrap();
-        let client = admin().await;
         let namespace = cluster::namespace(&client, name).await;
         let kubeconfig = directory.path().join("operator.kubeconfig");
-        cluster::service_account(&client, &namespace, &kubeconfig).await;
+        cluster::service_account(&client, server, &namespace, &kubeconfig).await;
         let simulator = Simulator::start(directory.path()).await;
         Self {
             client,
             namespace,
             simulator,
             proxy: None,
+            plane: None,
             operator: None,
             flags: Vec::new(),
             kubeconfig,
@@ -476,7 +485,9 @@ impl Drop for World {
             eprintln!("the operator's log:\n{}", self.log());
         }
         self.operator = None;
-        cluster::clean_up(&self.namespace);
+        if self.plane.is_none() {
+            cluster::clean_up(&self.namespace);
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! One of several operators of a namespace.
 
+use std::process::Command;
+
 use aep_control_plane::{Exit, Guarded, Signal};
 
 use super::{LONG, World, eventually, simulator};
@@ -14,8 +16,21 @@ impl World {
     /// Starts an operator beside others, with more flags, and waits until it is ready.
     pub async fn start_replica(&self, name: &str, flags: &[&str]) -> Replica {
         let admin_port = simulator::free_port();
+        self.replica(name, self.command(admin_port, flags), admin_port)
+            .await
+    }
+
+    /// The same, past the proxy on its way to the API server.
+    pub async fn start_replica_past_proxy(&self, name: &str, flags: &[&str]) -> Replica {
+        let admin_port = simulator::free_port();
+        let mut command = self.command(admin_port, flags);
+        command.env("KUBECONFIG", self.direct_kubeconfig());
+        self.replica(name, command, admin_port).await
+    }
+
+    async fn replica(&self, name: &str, command: Command, admin_port: u16) -> Replica {
         let log = self.directory.path().join(format!("{name}.log"));
-        let process = Guarded::spawn(&self.command(admin_port, flags), &log).unwrap();
+        let process = Guarded::spawn(&command, &log).unwrap();
         let replica = Replica {
             process,
             admin_port,

@@ -1,5 +1,7 @@
 //! An operator whose requests go through a proxy.
 
+use std::path::PathBuf;
+
 use aep_control_plane::{Exit, Signal, shared};
 use rustix::process::{Pid, kill_process};
 use serde_json::{Value, json};
@@ -28,12 +30,23 @@ impl World {
         let plane = shared().unwrap();
         let authority = plane.ca_certificate();
         let proxy = Proxy::start(plane.server(), &authority, world.simulator.url()).await;
-        let text = std::fs::read(&world.kubeconfig).unwrap();
+        world.put_behind(proxy);
+        world
+    }
+
+    /// Has operators go through this proxy, but for those that are told not to.
+    pub(super) fn put_behind(&mut self, proxy: Proxy) {
+        let text = std::fs::read(&self.kubeconfig).unwrap();
+        std::fs::write(self.direct_kubeconfig(), &text).unwrap();
         let mut kubeconfig: Value = serde_json::from_slice(&text).unwrap();
         kubeconfig["clusters"][0]["cluster"] = json!({ "server": proxy.kube_url() });
-        std::fs::write(&world.kubeconfig, kubeconfig.to_string()).unwrap();
-        world.proxy = Some(proxy);
-        world
+        std::fs::write(&self.kubeconfig, kubeconfig.to_string()).unwrap();
+        self.proxy = Some(proxy);
+    }
+
+    /// The kubeconfig past the proxy, of a world that has one.
+    pub(super) fn direct_kubeconfig(&self) -> PathBuf {
+        self.directory.path().join("direct.kubeconfig")
     }
 
     /// The proxy of a world that has one.

@@ -14,6 +14,8 @@ pub enum Tamper {
     Duplicate,
     /// It comes after the next one of its watch, and not before there is one.
     Swap,
+    /// It comes again after the next one of its watch.
+    Replay,
 }
 
 /// Which frames a tampering is about.
@@ -158,6 +160,10 @@ impl Lane {
                 self.kept = Some(frame);
                 Vec::new()
             }
+            Some(Tamper::Replay) => {
+                self.kept = Some(frame.clone());
+                vec![frame]
+            }
         }
     }
 }
@@ -238,6 +244,10 @@ mod tests {
             ),
             (plan(all(), Tamper::Swap, 1), vec!["b", "a", "a", "b"]),
             (plan(all(), Tamper::Swap, 2), vec!["b", "a", "b", "a"]),
+            (
+                plan(all(), Tamper::Replay, 1),
+                vec!["a", "b", "a", "a", "b"],
+            ),
             (plan(all().about("b"), Tamper::Drop, 1), vec!["a", "a", "b"]),
             (
                 plan(Frames::of("secrets"), Tamper::Drop, 1),

@@ -76,6 +76,14 @@ impl When {
         }
     }
 
+    /// The one with this number from now on, and every one after it.
+    pub fn from(number: usize) -> Self {
+        Self {
+            skip: number.saturating_sub(1),
+            times: None,
+        }
+    }
+
     /// How many of this many that matched are hit.
     fn hits(self, seen: usize) -> usize {
         let hits = seen.saturating_sub(self.skip);
@@ -171,6 +179,7 @@ mod tests {
         assert_eq!(claimed(When::ALWAYS), [true, false, true, true]);
         assert_eq!(claimed(When::next(2)), [true, false, true, false]);
         assert_eq!(claimed(When::nth(2)), [false, false, true, false]);
+        assert_eq!(claimed(When::from(2)), [false, false, true, true]);
     }
 
     #[test]
