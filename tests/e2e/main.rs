@@ -17,3 +17,4 @@ mod lifecycle;
 mod process;
 mod reliability;
 mod samples;
+mod stale;
