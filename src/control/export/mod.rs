@@ -155,8 +155,8 @@ async fn act(
             Ok(step(dealt_with(export, memory, job, surplus)))
         }
         Effect::CancelSurplus(_, job) => {
-            stop::cancel_surplus(export, context, seen, &job).await;
-            Ok(step(dealt_with(export, memory, job, Surplus::LeftAlone)))
+            let surplus = stop::cancel_surplus(export, context, seen, &job).await;
+            Ok(step(dealt_with(export, memory, job, surplus)))
         }
         Effect::Distrust(cause) => {
             stop::distrust(export, context, seen, cause).await;

@@ -118,7 +118,7 @@ pub(super) async fn look_at_surplus(seen: &Seen, job: &JobId) -> Surplus {
         Ok(None) => Surplus::LeftAlone,
         Err(error) => {
             warn!(%job, %error, "a surplus job cannot be asked for; it is on record");
-            Surplus::LeftAlone
+            Surplus::Refused(trouble(&error))
         }
     }
 }
@@ -129,20 +129,27 @@ pub(super) async fn cancel_surplus(
     context: &Context,
     seen: &Seen,
     job: &JobId,
-) {
-    let Some(tenant) = &seen.service else { return };
-    let note = match tenant.platform.delete_export_job(job).await {
-        Ok(Deletion::Accepted | Deletion::Absent) => {
-            format!("the platform made job {job} of the same request; asked it to cancel that one")
-        }
-        Err(error) => format!(
-            "the platform made job {job} of the same request, and does not cancel it: {error}"
+) -> Surplus {
+    let Some(tenant) = &seen.service else {
+        return Surplus::LeftAlone;
+    };
+    let (note, surplus) = match tenant.platform.delete_export_job(job).await {
+        Ok(Deletion::Accepted | Deletion::Absent) => (
+            format!("the platform made job {job} of the same request; asked it to cancel that one"),
+            Surplus::LeftAlone,
+        ),
+        Err(error) => (
+            format!(
+                "the platform made job {job} of the same request, and does not cancel it: {error}"
+            ),
+            Surplus::Refused(trouble(&error)),
         ),
     };
     let events = &context.shared.events;
     events
         .publish(export, Tone::Warning, "Cancel", Reason::SurplusJob, &note)
         .await;
+    surplus
 }
 
 /// Somebody else uses this cluster's identity: nothing more is submitted by this connection.

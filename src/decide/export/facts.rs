@@ -270,8 +270,10 @@ pub enum Surplus {
     Unseen,
     /// The platform shows this.
     Seen(Box<Job>),
-    /// It is gone, or was asked to cancel, or cannot be asked at the moment.
+    /// It is gone, or was asked to cancel, or nobody can be asked.
     LeftAlone,
+    /// The platform does not say how it is, or does not cancel it, at the moment: why.
+    Refused(Cause),
 }
 
 /// What the Catalog shows of a succeeded job's batches.

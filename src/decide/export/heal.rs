@@ -1,14 +1,20 @@
 //! More than one job of the same request: one is kept, the others are cancelled.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{
-    super::Cause,
+    super::{Cause, Finalizer},
     facts::{Facts, Surplus},
     plan::{Effect, Plan, Situation, plan},
+    stop::{intend_cancel, overdue},
 };
 use crate::{
-    api::{Reason, Submission},
+    api::{CancelledBy, Reason, Submission},
     platform::{Job, JobId, JobState},
 };
+
+/// How soon a surplus job is asked to cancel again.
+const AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// What is to be done about jobs beside the one on record, if something is.
 pub(super) fn heal(facts: &Facts, submission: &Submission, kept: &JobId) -> Option<Plan> {
@@ -51,7 +57,66 @@ pub(super) fn heal(facts: &Facts, submission: &Submission, kept: &JobId) -> Opti
                 Situation::Running(None),
                 Effect::CancelSurplus(submission.clone(), id.clone()),
             )),
-            Surplus::Seen(_) | Surplus::LeftAlone => None,
+            Surplus::Seen(_) | Surplus::LeftAlone | Surplus::Refused(_) => None,
+        })
+}
+
+/// Of an export that has ended: whether a surplus job is to be asked to cancel again before the
+/// object is let go. Not for ever, since an object at rest needs nobody.
+pub(super) fn is_waited_for(facts: &Facts, submission: &Submission) -> bool {
+    let until = submission
+        .settle_after
+        .saturating_add(facts.limits.cancel)
+        .unwrap_or(Timestamp::MAX);
+    refused(facts).is_some() && facts.now < until
+}
+
+/// A plan, where the platform does not cancel a surplus job: it is asked again soon, and an object
+/// that goes waits for it until the deadline.
+pub(super) fn and_again(facts: &Facts, planned: Plan) -> Plan {
+    let Some(cause) = refused(facts) else {
+        return planned;
+    };
+    let soon = soon(facts);
+    let Plan { situation, effect } = planned;
+    match (situation, effect) {
+        (Situation::Leaving(None), effect) if facts.finalizer == Finalizer::Present => {
+            let situation = Situation::Cancelling(cause.clone());
+            if let Some(plan) = intend_cancel(facts, CancelledBy::Deletion, || situation.clone()) {
+                return plan;
+            }
+            if overdue(facts) {
+                return plan(Situation::Leaving(Some(cause)), effect);
+            }
+            plan(situation, Effect::WakeAt(soon))
+        }
+        (situation, Effect::Follow(submission, job, until)) => {
+            let until = until.map_or(soon, |until| until.min(soon));
+            plan(situation, Effect::Follow(submission, job, Some(until)))
+        }
+        (situation, effect) => plan(situation, effect),
+    }
+}
+
+/// When a surplus job that was not cancelled is asked to again.
+pub(super) fn soon(facts: &Facts) -> Timestamp {
+    facts.now.saturating_add(AGAIN).unwrap_or(Timestamp::MAX)
+}
+
+/// Why a surplus job is not cancelled yet, if there is one.
+fn refused(facts: &Facts) -> Option<Cause> {
+    facts
+        .surplus
+        .iter()
+        .find_map(|(id, surplus)| match surplus {
+            Surplus::Refused(cause) => Some(Cause::new(
+                cause.reason,
+                format!(
+                    "the platform made job {id} of the same request and does not cancel it yet: {}",
+                    cause.message
+                ),
+            )),
+            Surplus::Unseen | Surplus::Seen(_) | Surplus::LeftAlone => None,
         })
 }
 

@@ -54,7 +54,13 @@ pub fn decide(facts: &Facts) -> Plan {
                 } = heal::heal(facts, submission, job)?;
                 Some(plan(Situation::AtRest, effect))
             });
+            let waited_for = job
+                .as_ref()
+                .is_some_and(|(submission, _)| heal::is_waited_for(facts, submission));
             surplus.unwrap_or_else(|| match facts.finalizer {
+                Finalizer::Present if waited_for => {
+                    plan(Situation::AtRest, Effect::WakeAt(heal::soon(facts)))
+                }
                 Finalizer::Present => plan(Situation::AtRest, Effect::Release),
                 Finalizer::Absent => plan(Situation::AtRest, Effect::Rest),
             })
@@ -71,10 +77,11 @@ pub fn decide(facts: &Facts) -> Plan {
             if let Some(plan) = heal::heal(facts, submission, job) {
                 return plan;
             }
-            match stopped_by(facts) {
+            let planned = match stopped_by(facts) {
                 Some(by) => stop::stop(facts, submission, job, by),
                 None => follow::follow(facts, submission, job),
-            }
+            };
+            heal::and_again(facts, planned)
         }
     }
 }

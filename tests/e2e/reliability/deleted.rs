@@ -3,7 +3,7 @@
 use aep_export_operator::api::ExportJob;
 use serde_json::{Value, json};
 
-use super::{Case, committed, each, in_doubt, world};
+use super::{Case, brief_world, committed, each, in_doubt, world};
 use crate::{
     harness::{World, is_held, reason},
     samples::JOBS,
@@ -74,7 +74,7 @@ async fn delete_ambiguous(world: &World, case: &Case<'_>, name: &str) -> String 
 
 #[tokio::test]
 async fn an_export_deleted_while_a_person_is_asked_is_let_go_at_its_deadline_with_a_warning() {
-    let world = world("deleted", &["--cancel-deadline", "2s"]).await;
+    let world = brief_world("deleted", &["--cancel-deadline", "2s"]).await;
     let case = Case::experienced(&world, "asked", json!({})).await;
     let theirs = delete_ambiguous(&world, &case, "asked").await;
     world.until_gone::<ExportJob>("asked").await;
@@ -90,7 +90,7 @@ async fn an_export_deleted_while_a_person_is_asked_is_let_go_at_its_deadline_wit
 
 #[tokio::test]
 async fn an_export_deleted_while_a_person_is_asked_goes_at_once_when_no_job_is_its_own() {
-    let world = world("deleted", &[]).await;
+    let world = brief_world("deleted", &[]).await;
     let case = Case::experienced(&world, "none", json!({})).await;
     delete_ambiguous(&world, &case, "none").await;
     let export = world.until("none", "held", is_held).await;
@@ -108,7 +108,7 @@ async fn an_export_deleted_while_a_person_is_asked_goes_at_once_when_no_job_is_i
 
 #[tokio::test]
 async fn a_job_taken_up_by_its_window_outlives_its_object_if_nobody_says_a_word() {
-    let world = world("window", &["--cancel-deadline", "2s"]).await;
+    let world = brief_world("window", &["--cancel-deadline", "2s"]).await;
     let hidden = json!({ "requestIdEcho": { "post": false, "get": false, "list": false } });
     let case = Case::experienced(&world, "window", hidden).await;
     case.tenant.simulator.hold_jobs().await;
@@ -125,7 +125,7 @@ async fn a_job_taken_up_by_its_window_outlives_its_object_if_nobody_says_a_word(
 
 #[tokio::test]
 async fn a_job_that_its_own_reply_named_is_cancelled_though_ids_are_not_shown() {
-    let world = world("reply", &[]).await;
+    let world = brief_world("reply", &[]).await;
     let hidden = json!({ "requestIdEcho": { "post": false, "get": false, "list": false } });
     let case = Case::experienced(&world, "reply", hidden).await;
     case.tenant.simulator.hold_jobs().await;

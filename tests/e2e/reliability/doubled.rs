@@ -1,10 +1,14 @@
 //! One request that the gateway lets take effect twice: one job is kept, the other is cancelled.
 
-use aep_export_operator::api::ExportJob;
+use aep_export_operator::api::{ExportJob, Submission};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::{Case, committed, each, id, submission, world};
-use crate::harness::eventually;
+use super::{Case, at, committed, each, id, submission, world};
+use crate::{
+    harness::{World, eventually, is_held},
+    samples::JOBS,
+};
 
 fn twice() -> Vec<(&'static str, Value)> {
     let own = |names: &str| json!({ "tenant": { "names": names } });
@@ -149,4 +153,95 @@ async fn a_job_that_comes_after_all_windows_is_cancelled_beside_that_of_the_seco
     assert_eq!(id(running), kept);
     let note = world.event("beyond", "SurplusJob").await;
     assert!(note.contains("same request"), "{note}");
+}
+
+/// An export with two jobs that run, of which none can be cancelled.
+async fn refused<'a>(world: &'a World, name: &str) -> (Case<'a>, Submission) {
+    let case = Case::experienced(world, name, json!({})).await;
+    case.tenant.simulator.hold_jobs().await;
+    let busy = json!({ "reply": { "status": 503 } });
+    case.fault("DELETE", &format!("{JOBS}/*"), None, busy).await;
+    let twice = json!({ "lose": { "how": "close" } });
+    case.at_next_post(committed(twice, json!({ "times": 2 })))
+        .await;
+    case.submit(name).await;
+    let export = world.until_phase(name, "Running").await;
+    let submission = submission(&export);
+    assert_eq!(submission.surplus_job_ids.len(), 1);
+    (case, submission)
+}
+
+/// Has the job that was kept end, so that it holds the object no more.
+async fn end_own(case: &Case<'_>, submission: &Submission) {
+    let surplus = &submission.surplus_job_ids[0];
+    let jobs = case.jobs_of(submission).await;
+    let own = jobs.iter().find(|job| id(job) != *surplus).unwrap();
+    let end = json!({ "outcome": "fail", "finishNow": true });
+    let path = format!("jobs/{}", id(own));
+    case.tenant.simulator.put(&path, end).await;
+}
+
+/// Waits until a job is asked to cancel long after all that happened to its export.
+async fn until_asked_again(case: &Case<'_>, job: &str) {
+    let path = format!("{JOBS}/{job}");
+    eventually("another cancellation", || async {
+        let asked = case.tenant.simulator.calls("DELETE", &path).await;
+        let apart = asked
+            .windows(2)
+            .map(|pair| at(&pair[1]).duration_since(at(&pair[0])));
+        if apart.max() > Some(SignedDuration::from_secs(3)) {
+            Ok(())
+        } else {
+            Err(format!("{asked:#?}"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_surplus_job_that_cannot_be_cancelled_for_a_while_is_asked_to_again() {
+    let world = world("refused", &[]).await;
+    let (case, submission) = refused(&world, "refused").await;
+    until_asked_again(&case, &submission.surplus_job_ids[0]).await;
+    case.tenant.simulator.delete("faults").await;
+    eventually("the surplus job to be cancelled", || async {
+        let jobs = case.jobs_of(&submission).await;
+        let cancelled = jobs.iter().filter(|job| job["status"] == "CANCELLED");
+        if cancelled.count() == 1 {
+            Ok(())
+        } else {
+            Err(format!("{jobs:#?}\n{}", world.log()))
+        }
+    })
+    .await;
+    let now = world.get("refused").await;
+    assert_eq!(now.status.unwrap().phase.as_deref(), Some("Running"));
+}
+
+#[tokio::test]
+async fn an_export_is_not_let_go_while_its_surplus_job_can_still_be_cancelled() {
+    let world = world("refused", &[]).await;
+    let (case, submission) = refused(&world, "held").await;
+    let surplus = &submission.surplus_job_ids[0];
+    world.delete::<ExportJob>("held").await;
+    end_own(&case, &submission).await;
+    until_asked_again(&case, surplus).await;
+    assert!(is_held(&world.get("held").await));
+    case.tenant.simulator.delete("faults").await;
+    world.until_gone::<ExportJob>("held").await;
+    let jobs = case.jobs_of(&submission).await;
+    let surplus = jobs.iter().find(|job| id(job) == *surplus).unwrap();
+    assert_eq!(surplus["status"], "CANCELLED");
+}
+
+#[tokio::test]
+async fn an_export_whose_surplus_job_is_never_cancelled_is_let_go_at_its_deadline_with_a_warning() {
+    let world = world("never", &["--cancel-deadline", "3s"]).await;
+    let (case, submission) = refused(&world, "never").await;
+    let surplus = &submission.surplus_job_ids[0];
+    world.delete::<ExportJob>("never").await;
+    end_own(&case, &submission).await;
+    world.until_gone::<ExportJob>("never").await;
+    let note = world.event("never", "PlatformUnavailable").await;
+    assert!(note.contains(&format!("job {surplus}")), "{note}");
 }

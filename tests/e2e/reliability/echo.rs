@@ -3,7 +3,7 @@
 use aep_export_operator::api::{ExportJob, PlatformConnection};
 use serde_json::{Value, json};
 
-use super::{Case, each, found, submission, world};
+use super::{Case, brief_world, each, found, submission};
 use crate::harness::{World, eventually, reason};
 
 /// What the connection shows of request ids.
@@ -72,7 +72,7 @@ fn places() -> Vec<(&'static str, (Value, bool, &'static str))> {
 
 #[tokio::test]
 async fn whether_ids_are_shown_is_learned_from_what_is_read_and_a_doubt_is_settled_by_it() {
-    let world = world("echo", &[]).await;
+    let world = brief_world("echo", &[]).await;
     let world = &world;
     each(places(), |name, (switches, enough, by)| async move {
         let case = Case::experienced(world, &name, switches).await;
@@ -100,7 +100,7 @@ async fn whether_ids_are_shown_is_learned_from_what_is_read_and_a_doubt_is_settl
 
 #[tokio::test]
 async fn a_tenant_that_stops_showing_ids_has_no_request_sent_again_on_the_strength_of_them() {
-    let world = world("stops", &[]).await;
+    let world = brief_world("stops", &[]).await;
     let case = Case::experienced(&world, "stops", json!({})).await;
     assert_eq!(shown(&world, "stops").await, Some(true));
     // When the list was read for a second job, nothing is left that it could contradict.
@@ -136,7 +136,7 @@ async fn a_tenant_that_stops_showing_ids_has_no_request_sent_again_on_the_streng
 
 #[tokio::test]
 async fn a_tenant_that_begins_to_show_ids_is_believed_from_its_next_job_on() {
-    let world = world("begins", &[]).await;
+    let world = brief_world("begins", &[]).await;
     let case = Case::experienced(&world, "begins", echo(false, false, false, "absent")).await;
     assert_eq!(shown(&world, "begins").await, Some(false));
     let everywhere = echo(true, true, true, "another");
@@ -162,7 +162,7 @@ async fn a_tenant_that_begins_to_show_ids_is_believed_from_its_next_job_on() {
 
 #[tokio::test]
 async fn ids_that_change_from_call_to_call_while_a_job_runs_do_not_make_it_another_ones() {
-    let world = world("changes", &[]).await;
+    let world = brief_world("changes", &[]).await;
     let case = Case::experienced(&world, "changes", json!({})).await;
     case.tenant.simulator.hold_jobs().await;
     case.submit("changes").await;

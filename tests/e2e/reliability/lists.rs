@@ -4,7 +4,7 @@ use aep_export_operator::api::{ExportJob, SubmissionOutcome};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Case, DATASET, at, committed, each, found, in_doubt, submission, world};
+use super::{Case, DATASET, at, brief_world, committed, each, found, in_doubt, submission, world};
 use crate::{
     harness::{eventually, reason},
     samples::JOBS,
@@ -72,7 +72,7 @@ async fn a_job_behind_more_than_a_page_of_newer_ones_is_found() {
 
 #[tokio::test]
 async fn a_job_that_readings_miss_because_the_list_shifts_is_not_made_again() {
-    let world = world("shifts", &[]).await;
+    let world = brief_world("shifts", &[]).await;
     let world = &world;
     let cases = vec![
         (
@@ -83,17 +83,18 @@ async fn a_job_that_readings_miss_because_the_list_shifts_is_not_made_again() {
     ];
     each(cases, |name, switches| async move {
         let case = Case::start(world, &name, switches).await;
-        // A full page of jobs newer than ours: they show in a second, and ours later.
-        seed(&case, 100, Timestamp::now() + SignedDuration::from_secs(1)).await;
         // As if the newest two had gone while the first page was read: what was on the second
         // page, the job too, is on the first one by now.
         let gone = json!({ "op": "remove", "path": "/records/0" });
         let shifted = json!({ "tenant": { "patch": [gone, gone] } });
         case.fault("GET", NEXT_PAGES, None, shifted).await;
-        let hidden = json!({ "visibleAfterListCalls": 3 });
-        case.at_next_post(committed(lost(), hidden)).await;
+        // Its reply is given up when a full page of newer ones is there.
+        let given_up = json!({ "lose": { "how": "hang", "forMilliseconds": 2000 } });
+        case.at_next_post(committed(given_up, json!(true))).await;
         case.submit(&name).await;
         let first = case.until_intended(&name).await;
+        case.until_jobs(1).await;
+        seed(&case, 100, Timestamp::now()).await;
         eventually("a reading after the windows", || async {
             let lists = case.tenant.simulator.calls("GET", NEXT_PAGES).await;
             let after = lists.iter().filter(|call| at(call) > first.settle_after);
@@ -118,12 +119,10 @@ async fn a_job_that_appears_behind_the_cursor_is_found_by_a_reading_that_begins_
 {
     let world = world("cursor", &[]).await;
     let case = Case::start(&world, "cursor", json!({})).await;
-    // They are newer than the intent, and older than the job that comes.
-    seed(&case, MANY, Timestamp::now() + SignedDuration::from_secs(1)).await;
-    case.at_next_post(
-        json!({ "lose": { "how": "close", "commit": { "afterMilliseconds": 2000 } } }),
-    )
-    .await;
+    // The job comes when its reply was given up; until then many others do.
+    let commit = json!({ "afterMilliseconds": 4000 });
+    let given_up = json!({ "lose": { "how": "hang", "forMilliseconds": 2500 } });
+    case.at_next_post(committed(given_up, commit)).await;
     // The second page of the first reading comes after all windows are over.
     let slow = json!({
         "method": "GET", "path": NEXT_PAGES, "times": 1,
@@ -131,6 +130,8 @@ async fn a_job_that_appears_behind_the_cursor_is_found_by_a_reading_that_begins_
     });
     case.tenant.simulator.fault(slow).await;
     case.submit("cursor").await;
+    let intent = case.until_intended("cursor").await.intent_time;
+    seed(&case, MANY, Timestamp::now().max(intent)).await;
     let export = case.until_done("cursor").await;
     case.assert_started_once(&export, 1).await;
     assert_eq!(found(&export), by_request_id());
@@ -191,7 +192,7 @@ fn flawed() -> Vec<(&'static str, Value)> {
 
 #[tokio::test]
 async fn a_list_that_cannot_be_read_whole_never_shows_that_nothing_is_there() {
-    let world = world("flawed", &[]).await;
+    let world = brief_world("flawed", &[]).await;
     let world = &world;
     each(flawed(), |name, action| async move {
         let case = Case::start(world, &name, json!({})).await;

@@ -38,7 +38,7 @@ use crate::{
 /// The dataset of every tenant.
 const DATASET: &str = "5b7c86968f7b6501e21ba9df";
 /// Cases that run at the same time.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 20;
 /// The least time from a request to the end of its windows, with short ones.
 const WINDOW: SignedDuration = SignedDuration::from_secs(3);
 /// How late a second try may start, three times over.
@@ -66,12 +66,31 @@ where
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
 }
 
+/// Windows for tests in which nothing has to happen within them but the request.
+const BRIEF_WINDOWS: [&str; 8] = [
+    "--send-window",
+    "1s",
+    "--unacknowledged-window",
+    "200ms",
+    "--gateway-window",
+    "300ms",
+    "--visibility-window",
+    "500ms",
+];
+
 /// An operator with short windows and more flags.
 async fn world(name: &str, flags: &[&str]) -> World {
+    with_flags(name, &[&SHORT_WINDOWS, flags].concat()).await
+}
+
+/// An operator with brief windows and more flags.
+async fn brief_world(name: &str, flags: &[&str]) -> World {
+    with_flags(name, &[&BRIEF_WINDOWS, flags].concat()).await
+}
+
+async fn with_flags(name: &str, flags: &[&str]) -> World {
     let mut world = World::without_operator(name).await;
-    world
-        .start_operator(&[&SHORT_WINDOWS, flags].concat())
-        .await;
+    world.start_operator(flags).await;
     let values = [
         ("client_id", "demo-client"),
         ("client_secret", "demo-secret"),

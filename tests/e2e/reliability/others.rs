@@ -1,9 +1,10 @@
 //! Exports that are alike, and jobs of somebody else's.
 
 use aep_export_operator::api::{ExportJob, SubmissionOutcome};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::{Case, each, found, in_doubt, submission, world};
+use super::{Case, brief_world, each, found, in_doubt, submission};
 use crate::harness::{condition, reason};
 
 /// Ids are shown nowhere.
@@ -29,7 +30,7 @@ fn candidates(export: &ExportJob) -> Vec<String> {
 
 #[tokio::test]
 async fn two_equal_exports_in_doubt_at_once_find_each_its_own_job() {
-    let world = world("equal", &[]).await;
+    let world = brief_world("equal", &[]).await;
     let world = &world;
     let cases = vec![("known", true), ("not known yet", false)];
     each(cases, |name, experienced| async move {
@@ -55,7 +56,7 @@ async fn two_equal_exports_in_doubt_at_once_find_each_its_own_job() {
 
 #[tokio::test]
 async fn two_equal_exports_whose_ids_are_not_shown_are_submitted_one_after_the_other() {
-    let world = world("equal", &[]).await;
+    let world = brief_world("equal", &[]).await;
     let case = Case::experienced(&world, "equal", without_echo()).await;
     case.fault("POST", crate::samples::JOBS, Some(2), lost(true))
         .await;
@@ -78,12 +79,12 @@ async fn two_equal_exports_whose_ids_are_not_shown_are_submitted_one_after_the_o
     // No request was sent while the one before was in doubt.
     let posts = case.tenant.simulator.posts().await;
     let apart = super::at(&posts[2]).duration_since(super::at(&posts[1]));
-    assert!(apart > super::WINDOW, "{posts:#?}");
+    assert!(apart > SignedDuration::from_secs(1), "{posts:#?}");
 }
 
 #[tokio::test]
 async fn a_job_of_somebody_elses_in_the_window_is_left_alone_where_ids_are_shown() {
-    let world = world("foreign", &[]).await;
+    let world = brief_world("foreign", &[]).await;
     let case = Case::experienced(&world, "foreign", json!({})).await;
     case.at_next_post(lost(true)).await;
     case.foreign_job().await;
@@ -96,7 +97,7 @@ async fn a_job_of_somebody_elses_in_the_window_is_left_alone_where_ids_are_shown
 
 #[tokio::test]
 async fn a_job_without_our_id_where_ids_are_shown_is_a_persons_to_judge() {
-    let world = world("foreign", &[]).await;
+    let world = brief_world("foreign", &[]).await;
     let case = Case::experienced(&world, "foreign", json!({})).await;
     case.at_next_post(lost(false)).await;
     case.submit("dropped").await;
@@ -117,7 +118,7 @@ async fn a_job_without_our_id_where_ids_are_shown_is_a_persons_to_judge() {
 
 #[tokio::test]
 async fn of_several_jobs_that_may_be_ours_a_person_says_which() {
-    let world = world("foreign", &[]).await;
+    let world = brief_world("foreign", &[]).await;
     let case = Case::experienced(&world, "foreign", without_echo()).await;
     case.tenant.simulator.hold_jobs().await;
     case.at_next_post(lost(true)).await;
@@ -163,7 +164,7 @@ async fn of_several_jobs_that_may_be_ours_a_person_says_which() {
 
 #[tokio::test]
 async fn the_only_job_in_the_window_is_followed_and_never_cancelled_without_a_persons_word() {
-    let world = world("only", &["--cancel-deadline", "30s"]).await;
+    let world = brief_world("only", &["--cancel-deadline", "30s"]).await;
     let world = &world;
     // Whose it is cannot be told: with the person's word it is asked to cancel, once.
     let cases = vec![("ours", true), ("theirs", false)];
@@ -198,7 +199,7 @@ async fn the_only_job_in_the_window_is_followed_and_never_cancelled_without_a_pe
 
 #[tokio::test]
 async fn a_job_in_the_window_that_asks_for_something_else_is_not_ours() {
-    let world = world("differs", &[]).await;
+    let world = brief_world("differs", &[]).await;
     let echo = json!({
         "requestIdEcho": { "post": false, "get": false, "list": false },
         "filterEcho": { "post": true, "get": true, "list": true },

@@ -462,6 +462,51 @@ fn the_surplus_in_a_status_made_for_another_object_is_left_alone_after_the_end_t
 }
 
 #[test]
+fn an_object_goes_when_its_surplus_job_is_cancelled_or_its_deadline_is_over() {
+    let with = |surplus, now| {
+        let ended = recorded(
+            deleted(known_with(seen("CANCELLED", Batches::NotAsked))),
+            CancelledBy::Deletion,
+            Some(at(1)),
+        );
+        decide(&Facts {
+            surplus: vec![(JobId::new("24116"), surplus)],
+            now: at(now),
+            ..ended
+        })
+    };
+    let refused = || Surplus::Refused(Cause::new(Reason::PlatformUnavailable, "down"));
+    assert_eq!(with(Surplus::LeftAlone, 1).effect, Effect::Release);
+    let held = with(refused(), 1);
+    assert_eq!(held.effect, Effect::WakeAt(at(6)));
+    let late = with(refused(), 601);
+    assert_eq!(late.effect, Effect::Release);
+    let Situation::Leaving(Some(cause)) = late.situation else {
+        panic!()
+    };
+    assert!(cause.message.contains("job 24116"), "{cause:?}");
+}
+
+#[test]
+fn an_export_that_has_ended_waits_for_its_surplus_job_for_a_while() {
+    let with = |surplus, life, now| {
+        let ended = Record::Ended(Some((posted_submission(), JobId::new("24115"))));
+        let facts = Facts {
+            surplus: vec![(JobId::new("24116"), surplus)],
+            life,
+            now: at(now),
+            ..facts(ended)
+        };
+        decide(&facts).effect
+    };
+    let refused = || Surplus::Refused(Cause::new(Reason::PlatformUnavailable, "down"));
+    assert_eq!(with(refused(), Life::Live, 1), Effect::WakeAt(at(6)));
+    assert_eq!(with(refused(), Life::Deleting, 1), Effect::WakeAt(at(6)));
+    assert_eq!(with(refused(), Life::Live, 1000), Effect::Release);
+    assert_eq!(with(Surplus::LeftAlone, Life::Live, 1), Effect::Release);
+}
+
+#[test]
 fn a_job_with_our_id_that_came_after_anything_we_sent_stops_the_connection() {
     let clone = Job {
         id: JobId::new("24116"),
