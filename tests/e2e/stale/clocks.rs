@@ -81,18 +81,7 @@ async fn weak_evidence_waits_for_the_age_of_the_process_by_no_time_of_day() {
         let silent = silent.clone();
         async move {
             let mut world = shifted(seconds, silent).await;
-            // Longer than a start takes, so that what this process may have missed counts.
-            let windows = [
-                "--send-window",
-                "2s",
-                "--unacknowledged-window",
-                "2s",
-                "--gateway-window",
-                "2s",
-                "--visibility-window",
-                "2s",
-            ];
-            world.start_operator(&windows).await;
+            world.start_operator(&SHORT_WINDOWS).await;
             world.furnish().await;
             world.export("told").await;
             world.until_phase("told", "Succeeded").await;
@@ -112,7 +101,7 @@ async fn weak_evidence_waits_for_the_age_of_the_process_by_no_time_of_day() {
             let submission = done.status.unwrap().submission.unwrap();
             assert_eq!(submission.evidence, Some(SubmissionEvidence::Window));
             assert!(
-                took >= std::time::Duration::from_secs(8),
+                took >= std::time::Duration::from_secs(4),
                 "{seconds}: {took:?}"
             );
             assert_eq!(world.simulator.posts().await.len(), 2);

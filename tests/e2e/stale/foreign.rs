@@ -88,7 +88,10 @@ async fn a_job_of_a_stranger_that_was_written_into_a_status_is_neither_shown_nor
         }
     })
     .await;
-    assert_eq!(cancels(&world).await, 0);
+    for job in [theirs, live.clone()] {
+        let path = format!("{JOBS}/{job}");
+        assert_eq!(world.simulator.calls("DELETE", &path).await.len(), 0);
+    }
     assert_eq!(state_of(&world, &live).await, "PROCESSING");
     assert!(job_of(&two).is_some());
     assert_eq!(world.simulator.posts().await.len(), 3);
