@@ -241,3 +241,39 @@ fn the_readme_is_short() {
     let lines = read("README.md").lines().count();
     assert!(lines < 200, "it has {lines} lines");
 }
+
+/// Every file below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(files(&path));
+        } else {
+            all.push(path);
+        }
+    }
+    all
+}
+
+#[test]
+fn every_test_that_a_document_names_is_there() {
+    let text: String = files(&root().join("tests"))
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let document = read("docs/reliability.md");
+    // A test is a sentence, and nothing else in code there has as many words.
+    let named = document
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|code| code.matches('_').count() > 3);
+    let mut count = 0;
+    for name in named {
+        assert!(text.contains(&format!("fn {name}(")), "no test {name}");
+        count += 1;
+    }
+    assert!(count > 50, "{count}");
+}
