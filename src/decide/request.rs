@@ -16,7 +16,9 @@ use crate::{
 const PROFILE_SCHEMA: &str = "_xdm.context.profile";
 /// The media type of the union schema in the documents' samples.
 const UNION_CONTENT_TYPE: &str = "application/vnd.adobe.xed+json;version=1";
-/// How many of a request id's 32 characters tell the cluster.
+/// How long a request id is: as long as the gateway's own.
+const REQUEST_ID: usize = 32;
+/// How many of its characters tell the cluster.
 const CLUSTER_PREFIX: usize = 8;
 /// Letters and digits, as the gateway's own request ids are made of.
 const ALPHANUMERIC: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -137,8 +139,15 @@ pub fn dataset_body(template: &DatasetTemplate, owner: &Owner) -> Value {
 pub fn request_id(cluster: &str, uid: &str, attempt: i64) -> String {
     let mut id = alphanumeric(&Sha256::digest(cluster.as_bytes()), CLUSTER_PREFIX);
     let rest = Sha256::digest(format!("{uid}/{attempt}").as_bytes());
-    id.push_str(&alphanumeric(&rest, 32 - CLUSTER_PREFIX));
+    id.push_str(&alphanumeric(&rest, REQUEST_ID - CLUSTER_PREFIX));
     id
+}
+
+/// Whether a request id is one of this cluster: whatever shows it was asked for by an object of it.
+#[must_use]
+pub fn is_of_cluster(id: &str, cluster: &str) -> bool {
+    let prefix = alphanumeric(&Sha256::digest(cluster.as_bytes()), CLUSTER_PREFIX);
+    id.len() == REQUEST_ID && id.starts_with(&prefix)
 }
 
 /// SHA-256 of the canonical body (keys sorted), organisation and sandbox, in hexadecimal digits.
@@ -311,6 +320,16 @@ mod tests {
         assert_ne!(id[..CLUSTER_PREFIX], other_cluster[..CLUSTER_PREFIX]);
         assert_ne!(id, request_id("cluster", "other", 1));
         assert_ne!(id, request_id("cluster", "uid", 2));
+    }
+
+    #[test]
+    fn a_request_id_tells_its_cluster() {
+        assert!(is_of_cluster(&request_id("cluster", "uid", 3), "cluster"));
+        assert!(!is_of_cluster(&request_id("other", "uid", 3), "cluster"));
+        assert!(!is_of_cluster(
+            &request_id("cluster", "uid", 3)[..9],
+            "cluster"
+        ));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::facts::{Claims, Echo, Facts, Reading};
+use super::{
+    super::request,
+    facts::{Claims, Echo, Facts, Reading},
+};
 use crate::{
     api::{Submission, SubmissionEvidence},
     platform::{Job, JobState},
@@ -116,8 +119,13 @@ pub(super) fn candidates(facts: &Facts, submission: &Submission, reading: &Readi
         .filter(|job| job.creation_time.is_none_or(within))
         .filter(|job| !claimed.contains(&job.id))
         .filter(|job| {
-            let theirs = |id: &String| request_ids.contains(id);
-            !job.request_id.as_ref().is_some_and(theirs)
+            // An id of this cluster that is not ours is another object's, whether it is still
+            // there or was deleted before this process began.
+            let theirs = |id: &String| {
+                request_ids.contains(id) || request::is_of_cluster(id, &facts.identity.cluster)
+            };
+            let ours = job.request_id.as_ref() == Some(&submission.request_id);
+            ours || !job.request_id.as_ref().is_some_and(theirs)
         })
         .filter(|job| !contradicts(job, &facts.body))
         .cloned()

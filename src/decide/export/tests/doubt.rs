@@ -394,6 +394,10 @@ fn what_cannot_be_the_submissions_job_is_no_candidate() {
                 request_id: Some("of-another-object".into()),
                 ..strange("in-flight", 5)
             },
+            Job {
+                request_id: Some(request::request_id("cluster", "of-a-deleted-object", 1)),
+                ..strange("deleted", 5)
+            },
         ],
     );
     reading.claims.jobs = vec![JobId::new("claimed")];
