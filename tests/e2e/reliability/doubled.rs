@@ -229,9 +229,16 @@ async fn an_export_is_not_let_go_while_its_surplus_job_can_still_be_cancelled() 
     assert!(is_held(&world.get("held").await));
     case.tenant.simulator.delete("faults").await;
     world.until_gone::<ExportJob>("held").await;
-    let jobs = case.jobs_of(&submission).await;
-    let surplus = jobs.iter().find(|job| id(job) == *surplus).unwrap();
-    assert_eq!(surplus["status"], "CANCELLED");
+    eventually("the surplus job to have ended", || async {
+        let jobs = case.jobs_of(&submission).await;
+        let surplus = jobs.iter().find(|job| id(job) == *surplus).unwrap();
+        if surplus["status"] == "CANCELLED" {
+            Ok(())
+        } else {
+            Err(surplus.to_string())
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -140,7 +140,7 @@ async fn two_operators_without_a_lease_start_each_export_once() {
 }
 
 #[tokio::test]
-async fn an_intent_whose_answer_was_lost_is_the_others_to_settle_and_both_send_once_together() {
+async fn an_intent_whose_answer_was_lost_is_settled_by_the_next_leader() {
     let world = World::behind_proxy("leaders").await;
     let flags = flags(&SHORT_WINDOWS);
     let mut first = world.start_replica("first", &flags).await;

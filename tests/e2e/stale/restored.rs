@@ -2,7 +2,7 @@
 
 use aep_export_operator::api::{ExportJob, SubmissionEvidence, SubmissionOutcome};
 
-use super::{acquaint, cancels, created, finish_all, job_of, status_of, try_of};
+use super::{acquaint, cancels, created, finish_all, job_of, nudge, status_of, try_of};
 use crate::harness::{
     SHORT_WINDOWS, World, is_held, outcome,
     proxy::{Fault, Side, When},
@@ -57,14 +57,17 @@ async fn restore(operator: Operator) {
         before.push(job_of(&world.until_phase(name, "Running").await));
     }
     assert_eq!(world.simulator.posts().await.len(), 4);
+    age(&world).await;
 
     if operator == Operator::IsStoppedAndStartedAgain {
         world.stop_operator();
     }
     world.plane().restore(&snapshot).await;
-    assert_eq!(job_of(&world.get("unknown").await), None);
-    assert_eq!(job_of(&world.get("intended").await), None);
+    // One that runs may have found them again by now.
     if operator == Operator::IsStoppedAndStartedAgain {
+        for name in ["unknown", "intended"] {
+            assert_eq!(job_of(&world.get(name).await), None);
+        }
         world.restart_operator().await;
     }
     let mut after = Vec::new();
@@ -92,6 +95,16 @@ async fn restore(operator: Operator) {
     assert_eq!((created(&world).await, cancels(&world).await), (5, 0));
 }
 
+/// Has the operator see versions that are beyond what an API server counts to when it starts.
+async fn age(world: &World) {
+    for number in 0..VERSIONS {
+        let patch = nudge(&number.to_string());
+        world.patch::<ExportJob>("first", patch).await.unwrap();
+    }
+}
+
+/// How often an object is written after the snapshot.
+const VERSIONS: usize = 400;
 const NAMES: [&str; 3] = ["known", "intended", "unknown"];
 
 #[tokio::test]
