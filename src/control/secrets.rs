@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
-use super::pokes::Pokes;
+use super::{pokes::Pokes, streams::watches};
 use crate::api::PlatformConnection;
 
 /// The keys that a connection's Secret may hold; no other key's value is kept.
@@ -114,7 +114,7 @@ impl Secrets {
         let watched = Arc::clone(&self.watched);
         let wake = Arc::clone(&self.wake);
         AbortOnDropHandle::new(tokio::spawn(async move {
-            let mut events = watcher(api, config).default_backoff().boxed();
+            let mut events = watches(api, config).default_backoff().boxed();
             let mut listed = None;
             while let Some(event) = events.next().await {
                 let state = match event {

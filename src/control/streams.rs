@@ -53,7 +53,7 @@ where
     let unreadable = Unreadable::<K>::default();
     let refused = unreadable.clone();
     let mut mended = Vec::new();
-    watches(api)
+    watches(api, watcher::Config::default())
         .default_backoff()
         .filter_map(move |event| {
             ready(match event {
@@ -100,16 +100,17 @@ where
 /// An API server that was away may be back with what it had before, from a backup. Its versions
 /// then count on from there, and a watch that is resumed at a later one is told nothing of what is
 /// there, and nothing of what changes until it is later again.
-fn watches<K>(
-    api: Api<DeserializeGuard<K>>,
-) -> impl Stream<Item = watcher::Result<watcher::Event<DeserializeGuard<K>>>> + Send + 'static
+pub(super) fn watches<K>(
+    api: Api<K>,
+    config: watcher::Config,
+) -> impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     stream::unfold(None, move |watch| {
-        let api = api.clone();
+        let (api, config) = (api.clone(), config.clone());
         async move {
-            let begin = || watcher(api, watcher::Config::default()).boxed();
+            let begin = || watcher(api, config).boxed();
             let mut watch = watch.unwrap_or_else(begin);
             let event = watch.next().await?;
             let next = match &event {
