@@ -171,6 +171,31 @@ pub struct Target {
     pub dataset_id: Option<String>,
 }
 
+impl Target {
+    /// The tenant: the same for all its datasets.
+    #[must_use]
+    pub fn tenant(&self) -> Self {
+        Self {
+            dataset_id: None,
+            ..self.clone()
+        }
+    }
+
+    /// Whether both are of one platform, organisation and sandbox.
+    #[must_use]
+    pub fn is_same_tenant(&self, other: &Self) -> bool {
+        let Self {
+            platform,
+            organization_id,
+            sandbox,
+            dataset_id: _,
+        } = self;
+        *platform == other.platform
+            && *organization_id == other.organization_id
+            && *sandbox == other.sandbox
+    }
+}
+
 /// What became of a submission.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::IntoStaticStr,

@@ -251,7 +251,7 @@ impl Claims {
     /// It is known by now whether jobs can be told apart: all that wait may look again.
     pub fn wake_all(&self, tenant: &Target) {
         self.inner().waiting.retain(|waiting| {
-            let theirs = is_same_tenant(&waiting.target, tenant);
+            let theirs = tenant.is_same_tenant(&waiting.target);
             if theirs {
                 waiting.wake.poke(waiting.object.clone());
             }
@@ -273,7 +273,7 @@ impl Claims {
         let inner = self.inner();
         let deleted = inner.tombstones.iter().map(|tombstone| &tombstone.object);
         let mut all = inner.objects.values().chain(deleted);
-        all.any(|object| is_same_tenant(&object.target, target) && object.jobs.contains(job))
+        all.any(|object| target.is_same_tenant(&object.target) && object.jobs.contains(job))
     }
 
     /// Whether another object had the job on record before this one.
@@ -285,7 +285,7 @@ impl Claims {
         };
         let contested = inner.objects.iter().any(|(other, object)| {
             other != uid
-                && is_same_tenant(&object.target, target)
+                && target.is_same_tenant(&object.target)
                 && object.jobs.contains(job)
                 && (object.intent_time, other.as_str()) < (own.intent_time, uid)
         });
@@ -311,34 +311,22 @@ impl Claims {
             complete_from: inner.complete_from(now),
             ..export::Claims::default()
         };
-        let fresh = listed
+        let listed: HashMap<String, Object> = listed
             .iter()
-            .filter_map(|export| Some((export.uid()?, claim(export)?)));
-        let mut all: HashMap<String, Object> = inner.objects.clone();
-        all.extend(fresh);
-        for (other, object) in &all {
-            if !is_same_tenant(&object.target, target) {
-                continue;
-            }
+            .filter_map(|export| Some((export.uid()?, claim(export)?)))
+            .collect();
+        let known = inner.objects.iter();
+        let unlisted = known.filter(|(other, _)| !listed.contains_key(*other));
+        for (other, object) in unlisted.chain(&listed) {
             // Ours, while it is open: the jobs of earlier attempts.
-            if other == uid {
+            if other == uid && target.is_same_tenant(&object.target) {
                 claims.jobs.extend(object.jobs.iter().cloned());
-                continue;
-            }
-            claims.jobs.extend(object.jobs.iter().cloned());
-            claims.request_ids.push(object.request_id.clone());
-            if object.state == State::Open && object.target == *target {
-                claims.open.push(object.name.clone());
+            } else {
+                object.add_to(&mut claims, target, "");
             }
         }
         for Tombstone { object, until: _ } in &inner.tombstones {
-            if is_same_tenant(&object.target, target) {
-                claims.jobs.extend(object.jobs.iter().cloned());
-                claims.request_ids.push(object.request_id.clone());
-                if object.state == State::Open && object.target == *target {
-                    claims.open.push(format!("{} (deleted)", object.name));
-                }
-            }
+            object.add_to(&mut claims, target, " (deleted)");
         }
         claims
     }
@@ -399,6 +387,20 @@ impl Inner {
     }
 }
 
+impl Object {
+    /// Adds what it claims of a tenant, as another object's; `note` is said after its name.
+    fn add_to(&self, claims: &mut export::Claims, target: &Target, note: &str) {
+        if !target.is_same_tenant(&self.target) {
+            return;
+        }
+        claims.jobs.extend(self.jobs.iter().cloned());
+        claims.request_ids.push(self.request_id.clone());
+        if self.state == State::Open && self.target == *target {
+            claims.open.push(format!("{}{note}", self.name));
+        }
+    }
+}
+
 /// How a dataset is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Share {
@@ -415,16 +417,6 @@ pub enum Taken {
     Yes,
     /// Somebody else has it.
     No,
-}
-
-fn is_same_tenant(a: &Target, b: &Target) -> bool {
-    let Target {
-        platform,
-        organization_id,
-        sandbox,
-        dataset_id: _,
-    } = a;
-    *platform == b.platform && *organization_id == b.organization_id && *sandbox == b.sandbox
 }
 
 /// The attempt whose request on record may have been taken, or was.

@@ -103,17 +103,8 @@ impl Tenants {
     /// The client of a connection, if it goes where a submission on record went.
     #[must_use]
     pub fn serving(&self, key: &ConnectionKey, target: &Target) -> Option<Tenant> {
-        let Target {
-            platform,
-            organization_id,
-            sandbox,
-            dataset_id: _,
-        } = target;
-        self.get(key).filter(|tenant| {
-            tenant.target.platform == *platform
-                && tenant.target.organization_id == *organization_id
-                && tenant.target.sandbox == *sandbox
-        })
+        self.get(key)
+            .filter(|tenant| tenant.target.is_same_tenant(target))
     }
 
     /// The connections that go to this tenant.

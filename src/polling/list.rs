@@ -176,11 +176,7 @@ impl ListReading {
     /// Whether it went back beyond this time.
     #[must_use]
     pub fn reaches(&self, since: Timestamp) -> bool {
-        match self.depth {
-            Depth::End => true,
-            Depth::To(oldest) => oldest < since,
-            Depth::Short => false,
-        }
+        self.depth.reaches(since)
     }
 }
 

@@ -24,7 +24,7 @@ use self::observe::{Memory, Seen, observe};
 use self::stop::leave;
 use super::{Context, PassError, retry::Look, tenants::Tenant};
 use crate::{
-    api::{EXPORT_FINALIZER, ExportJob, Reason, Submission, Target},
+    api::{EXPORT_FINALIZER, ExportJob, Reason, Submission},
     decide::{
         Cause, Need,
         dataset::{self, Situation as DatasetSituation},
@@ -370,21 +370,13 @@ fn follow(export: &ExportJob, seen: &Seen, submission: &Submission, job: JobId) 
         uid: seen.facts.identity.uid.clone(),
         job,
         platform: seen.service.as_ref()?.platform.clone(),
-        tenant: tenant(&submission.target),
+        tenant: submission.target.tenant(),
         request_id: submission.request_id.clone(),
         began: status
             .and_then(|status| status.start_time)
             .unwrap_or(submission.intent_time),
         settled: submission.settle_after,
     })
-}
-
-/// The tenant of a target: the same for all its datasets.
-fn tenant(target: &Target) -> Target {
-    Target {
-        dataset_id: None,
-        ..target.clone()
-    }
 }
 
 /// A call was refused for its credential: the connection looks at it again.

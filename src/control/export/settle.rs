@@ -67,21 +67,19 @@ pub(super) async fn read(
             "the dataset is gone",
         ));
     };
-    let named = |job: &&Job| job.request_id.as_ref() == Some(&request_id);
+    let named = |job: &Job| job.request_id.as_ref() == Some(&request_id);
     let claims = match back {
-        // The request id alone is looked for.
-        Back::ToCreation(_) => shared
-            .submissions
-            .claims
-            .facts(uid, &target, seen.facts.now, &[]),
-        Back::ToIntent(_) if reading.jobs.iter().any(|job| named(&job)) => shared
-            .submissions
-            .claims
-            .facts(uid, &target, seen.facts.now, &[]),
-        Back::ToIntent(_) => match claimed(context, seen, &target).await {
-            Ok(claims) => claims,
-            Err(cause) => return List::Failed(cause),
-        },
+        Back::ToIntent(_) if !reading.jobs.iter().any(named) => {
+            match claimed(context, seen, &target).await {
+                Ok(claims) => claims,
+                Err(cause) => return List::Failed(cause),
+            }
+        }
+        // The request id alone decides.
+        Back::ToIntent(_) | Back::ToCreation(_) => {
+            let claims = &shared.submissions.claims;
+            claims.facts(uid, &target, seen.facts.now, &[])
+        }
     };
     List::Read(filtered(&reading, &target, &request_id, claims))
 }

@@ -7,7 +7,7 @@ use super::{
     evidence::{self, Verdict, verdict},
     facts::{Answer, Facts, List, Reading},
     plan::{Back, Effect, Ending, Plan, Situation, plan, rest},
-    stop::{intend_cancel, leave, never_submitted, overdue, stopped_by},
+    stop::{deadline, intend_cancel, leave, never_submitted, overdue, stopped_by},
     submit::adopt,
 };
 use crate::{
@@ -91,8 +91,7 @@ fn stands(facts: &Facts, submission: &Submission) -> Situation {
 }
 
 fn judge(facts: &Facts, submission: &Submission, reading: &Reading) -> Plan {
-    let verdict = verdict(facts, submission, reading);
-    if let Verdict::Ours(job, surplus) = verdict {
+    if let Some((job, surplus)) = evidence::ours(submission, reading) {
         return adopt(submission, SubmissionEvidence::RequestId, job, &surplus);
     }
     // The platform rejected this very request, and its list does not contradict it.
@@ -108,11 +107,7 @@ fn judge(facts: &Facts, submission: &Submission, reading: &Reading) -> Plan {
     if !submission.candidates.is_empty() {
         return undecided(facts, submission, ambiguous(facts, submission));
     }
-    match verdict {
-        // Handled above; the same again.
-        Verdict::Ours(job, surplus) => {
-            adopt(submission, SubmissionEvidence::RequestId, job, &surplus)
-        }
+    match verdict(facts, submission, reading) {
         Verdict::Only(job) => adopt(submission, SubmissionEvidence::Window, job, &[]),
         Verdict::NotTaken => not_taken(facts, submission, SubmissionEvidence::List, None),
         Verdict::TooEarly | Verdict::ProcessTooYoung => {
@@ -224,12 +219,7 @@ fn next_look(facts: &Facts, submission: &Submission) -> Option<Timestamp> {
         .cancellation
         .as_ref()
         .filter(|_| facts.life == Life::Deleting)
-        .and_then(|cancellation| {
-            cancellation
-                .requested_at
-                .saturating_add(facts.limits.cancel)
-                .ok()
-        });
+        .map(|cancellation| deadline(facts, cancellation));
     [Some(settled), let_go]
         .into_iter()
         .flatten()

@@ -16,11 +16,9 @@ use crate::{
 /// is not there says nothing any more.
 pub(super) const OLD: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
-/// What a reading says of a submission.
+/// What a reading in which no job carries a submission's request id says of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Verdict {
-    /// These jobs carry its request id: the first is to be kept.
-    Ours(Box<Job>, Vec<Job>),
     /// The reading began too early for "none" to count.
     TooEarly,
     /// The reading is not whole; what may be it, as far as was seen.
@@ -39,11 +37,8 @@ pub(super) enum Verdict {
     TooOld,
 }
 
-/// What a reading says of a submission.
+/// What a reading in which no job carries a submission's request id says of it.
 pub(super) fn verdict(facts: &Facts, submission: &Submission, reading: &Reading) -> Verdict {
-    if let Some((kept, surplus)) = ours(submission, reading) {
-        return Verdict::Ours(kept, surplus);
-    }
     if reading.began <= submission.settle_after {
         return Verdict::TooEarly;
     }

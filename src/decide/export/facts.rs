@@ -323,7 +323,7 @@ impl Reading {
     #[must_use]
     pub fn is_whole(&self, since: Timestamp) -> bool {
         match self.quality {
-            Quality::Clean => self.reaches(since),
+            Quality::Clean => self.depth.reaches(since),
             Quality::Undated | Quality::Flawed => false,
         }
     }
@@ -333,16 +333,20 @@ impl Reading {
     #[must_use]
     pub fn shows_ids(&self, since: Timestamp) -> bool {
         match self.quality {
-            Quality::Clean | Quality::Undated => self.reaches(since),
+            Quality::Clean | Quality::Undated => self.depth.reaches(since),
             Quality::Flawed => false,
         }
     }
+}
 
-    fn reaches(&self, since: Timestamp) -> bool {
-        match self.depth {
-            Depth::End => true,
-            Depth::To(oldest) => oldest < since,
-            Depth::Short => false,
+impl Depth {
+    /// Whether it is beyond a time.
+    #[must_use]
+    pub fn reaches(self, since: Timestamp) -> bool {
+        match self {
+            Self::End => true,
+            Self::To(oldest) => oldest < since,
+            Self::Short => false,
         }
     }
 }

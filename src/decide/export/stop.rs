@@ -77,7 +77,7 @@ pub(super) fn overdue(facts: &Facts) -> bool {
 
 /// Until when a stop may take: a job has its time from when the platform said that it will stop,
 /// which is on record once and for all.
-fn deadline(facts: &Facts, cancellation: &Cancellation) -> Timestamp {
+pub(super) fn deadline(facts: &Facts, cancellation: &Cancellation) -> Timestamp {
     let Cancellation {
         requested_at,
         by: _,
