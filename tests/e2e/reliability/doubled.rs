@@ -133,16 +133,7 @@ async fn a_job_that_comes_after_all_windows_is_cancelled_beside_that_of_the_seco
     let export = world.until_phase("beyond", "Running").await;
     let submission = submission(&export);
     assert_eq!(case.posts_of(&submission).await.len(), 2);
-    eventually("the late job to be cancelled", || async {
-        let jobs = case.jobs_of(&submission).await;
-        let cancelled = jobs.iter().filter(|job| job["status"] == "CANCELLED");
-        if cancelled.count() == 1 {
-            Ok(())
-        } else {
-            Err(format!("{jobs:#?}\n{}", world.log()))
-        }
-    })
-    .await;
+    until_one_is_cancelled(&case, &submission).await;
     let jobs = case.jobs_of(&submission).await;
     assert_eq!(jobs.len(), 2, "{jobs:#?}");
     let kept = export.status.as_ref().unwrap().job_id.clone().unwrap();
@@ -204,16 +195,7 @@ async fn a_surplus_job_that_cannot_be_cancelled_for_a_while_is_asked_to_again() 
     let (case, submission) = refused(&world, "refused").await;
     until_asked_again(&case, &submission.surplus_job_ids[0]).await;
     case.tenant.simulator.delete("faults").await;
-    eventually("the surplus job to be cancelled", || async {
-        let jobs = case.jobs_of(&submission).await;
-        let cancelled = jobs.iter().filter(|job| job["status"] == "CANCELLED");
-        if cancelled.count() == 1 {
-            Ok(())
-        } else {
-            Err(format!("{jobs:#?}\n{}", world.log()))
-        }
-    })
-    .await;
+    until_one_is_cancelled(&case, &submission).await;
     let now = world.get("refused").await;
     assert_eq!(now.status.unwrap().phase.as_deref(), Some("Running"));
 }
@@ -251,4 +233,18 @@ async fn an_export_whose_surplus_job_is_never_cancelled_is_let_go_at_its_deadlin
     world.until_gone::<ExportJob>("never").await;
     let note = world.event("never", "PlatformUnavailable").await;
     assert!(note.contains(&format!("job {surplus}")), "{note}");
+}
+
+/// Waits until of the jobs of a request one is cancelled.
+async fn until_one_is_cancelled(case: &Case<'_>, submission: &Submission) {
+    eventually("one of the jobs to be cancelled", || async {
+        let jobs = case.jobs_of(submission).await;
+        let cancelled = jobs.iter().filter(|job| job["status"] == "CANCELLED");
+        if cancelled.count() == 1 {
+            Ok(())
+        } else {
+            Err(format!("{jobs:#?}\n{}", case.world.log()))
+        }
+    })
+    .await;
 }

@@ -5,12 +5,8 @@ use aep_export_operator::api::{ExportJob, PlatformConnection};
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use super::{JOBS, acquainted, cancels, created, finish, finish_all, job_of, nudge};
-use crate::harness::{
-    World, conditions, eventually, export_into, is, is_held,
-    proxy::{Fault, Match, Side, Verb, When},
-    reason,
-};
+use super::{JOBS, acquainted, cancels, created, doubt, finish, finish_all, job_of, nudge};
+use crate::harness::{World, conditions, eventually, export_into, is, is_held, reason};
 
 async fn write_status(world: &World, name: &str, status: Value) {
     let patch = Patch::Merge(json!({ "status": status }));
@@ -175,20 +171,7 @@ async fn an_object_that_a_backup_tool_restored_is_held_until_its_label_is_taken_
 async fn a_finalizer_stripped_in_doubt_is_put_on_again_and_the_job_is_cancelled_with_its_object() {
     let world = acquainted().await;
     world.simulator.hold_jobs().await;
-    let proxy = world.proxy();
-    let lost = proxy.disturb(
-        Match::platform(JOBS).verb(Verb::Create),
-        When::next(1),
-        Fault::Close(Side::After),
-    );
-    let lists = proxy.disturb(
-        Match::platform(JOBS).verb(Verb::Get),
-        When::ALWAYS,
-        Fault::Close(Side::Before),
-    );
-    world.export("doubted").await;
-    lost.happened(1).await;
-    lists.happened(1).await;
+    let lists = doubt(&world, "doubted").await;
     let none = json!({ "metadata": { "finalizers": null } });
     world.patch::<ExportJob>("doubted", none).await.unwrap();
     world.until("doubted", "held again", is_held).await;

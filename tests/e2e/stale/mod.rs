@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     SHORT_WINDOWS, World, eventually,
-    proxy::{Logged, Match, Verb},
+    proxy::{Fault, Logged, Match, Rule, Side, Verb, When},
 };
 
 const EXPORTS: &str = "exportjobs";
@@ -50,6 +50,26 @@ async fn acquaint(world: &World) {
             status.and_then(|status| status.echoes_request_id) == Some(true)
         })
         .await;
+}
+
+/// Submits an export whose reply is lost, into a doubt that lasts: no job can be read until the rule
+/// that is given is ended.
+async fn doubt(world: &World, name: &str) -> Rule {
+    let proxy = world.proxy();
+    let lost = proxy.disturb(
+        Match::platform(JOBS).verb(Verb::Create),
+        When::next(1),
+        Fault::Close(Side::After),
+    );
+    let reads = proxy.disturb(
+        Match::platform(JOBS).verb(Verb::Get),
+        When::ALWAYS,
+        Fault::Close(Side::Before),
+    );
+    world.export(name).await;
+    lost.happened(1).await;
+    reads.happened(1).await;
+    reads
 }
 
 /// How many jobs there are; none of them is another of the same request.

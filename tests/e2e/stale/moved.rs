@@ -4,12 +4,8 @@
 use aep_export_operator::api::{ExportJob, PlatformConnection, SubmissionOutcome};
 use serde_json::{Value, json};
 
-use super::{JOBS, acquainted, cancels, created, finish_all, nudge};
-use crate::harness::{
-    World, conditions, eventually, is, outcome,
-    proxy::{Fault, Match, Side, Verb, When},
-    reason,
-};
+use super::{JOBS, acquainted, cancels, created, doubt, finish_all, nudge};
+use crate::harness::{World, conditions, eventually, is, outcome, reason};
 
 /// Two sandboxes.
 async fn acquainted_with_two() -> World {
@@ -109,20 +105,7 @@ async fn a_restart_does_not_send_a_moved_export_elsewhere_nor_does_its_deletion(
 #[tokio::test]
 async fn a_doubt_is_not_settled_by_the_list_of_another_sandbox() {
     let world = acquainted_with_two().await;
-    let proxy = world.proxy();
-    let lost = proxy.disturb(
-        Match::platform(JOBS).verb(Verb::Create),
-        When::next(1),
-        Fault::Close(Side::After),
-    );
-    let lists = proxy.disturb(
-        Match::platform(JOBS).verb(Verb::Get),
-        When::ALWAYS,
-        Fault::Close(Side::Before),
-    );
-    world.export("doubted").await;
-    lost.happened(1).await;
-    lists.happened(1).await;
+    let lists = doubt(&world, "doubted").await;
     move_to(&world, "dev").await;
     lists.end();
     let waiting = until_waiting(&world, "doubted").await;

@@ -6,7 +6,7 @@ use kube::{Api, ResourceExt, api::PostParams};
 use serde_json::json;
 
 use super::{
-    EXPORTS, JOBS, acquaint, acquainted, created, finalizer_of, finish, furnished, job_of, nudge,
+    EXPORTS, acquaint, acquainted, created, doubt, finalizer_of, finish, furnished, job_of, nudge,
     positions, requests, status_of, writes,
 };
 use crate::harness::{
@@ -161,19 +161,7 @@ async fn hundreds_of_finished_exports_that_are_listed_anew_are_left_as_they_are(
     world.simulator.hold_jobs().await;
     world.export("running").await;
     let running = world.until_phase("running", "Running").await;
-    let lost = proxy.disturb(
-        Match::platform(JOBS).verb(Verb::Create),
-        When::next(1),
-        Fault::Close(Side::After),
-    );
-    let readings = proxy.disturb(
-        Match::platform(JOBS).verb(Verb::Get),
-        When::ALWAYS,
-        Fault::Close(Side::Before),
-    );
-    world.export("doubted").await;
-    lost.happened(1).await;
-    readings.happened(1).await;
+    let readings = doubt(&world, "doubted").await;
     let lists = Match::resource(EXPORTS).verb(Verb::List);
     let before = writes_of_finished(&world);
     let listed = positions(&proxy.log(), &lists).len();
