@@ -22,8 +22,15 @@ pub enum ConditionType {
     Failed,
     /// Whether the Catalog shows the exported batches as readable.
     DataAvailable,
-    /// The export is not submitted because its spec says so.
+    /// The export is not submitted because its spec says so; false where the spec says so and it
+    /// goes on all the same.
     Suspended,
+    /// Whether the object is deleted when its time to live is over; there only if it is not.
+    Expires,
+    /// Exports use it.
+    InUse,
+    /// The dataset differs from the spec.
+    Drifted,
 }
 
 /// Why a condition holds: condition reason, event reason and metric label at once.
@@ -52,6 +59,12 @@ pub enum Reason {
     SandboxNotReady,
     /// The sandbox is deleted or failed.
     SandboxUnusable,
+    /// The object is deleted and waits for those that use it.
+    WaitingForUsers,
+    /// Exports use it.
+    InUse,
+    /// Its namespace or it is being deleted: nothing new begins with it.
+    BeingDeleted,
     // Waiting for others.
     /// The connection is not there (yet).
     ConnectionNotFound,
@@ -76,6 +89,28 @@ pub enum Reason {
     DatasetMissing,
     /// The dataset is not on the union schema that profile exports need.
     NotOnUnionSchema,
+    /// The dataset's schema is of another version than the spec asks for.
+    SchemaDiffers,
+    /// The dataset belongs to an object of another cluster.
+    OwnedByAnotherCluster,
+    /// The dataset belongs to another object of this cluster.
+    OwnedByAnother,
+    /// The dataset carries no tag that says whose it is.
+    OwnerTagMissing,
+    /// The dataset of another cluster was taken over.
+    TakenOver,
+    /// The dataset differs from the spec, which is only reported.
+    Drifted,
+    /// The dataset differs from the spec and is being mended.
+    Mending,
+    /// The dataset differed from the spec and was mended.
+    Mended,
+    /// The dataset was deleted with its object.
+    DatasetDeleted,
+    /// The object was deleted, and its dataset left as it is all the same.
+    DatasetKept,
+    /// The dataset could not be deleted in time; the object was let go.
+    DeletionTimedOut,
     // A submission.
     /// The intent is on record and the request is under way.
     Submitting,
@@ -120,6 +155,16 @@ pub enum Reason {
     Cancelled,
     /// The job did not end in time after it was cancelled; the object was let go.
     CancelTimedOut,
+    /// It was submitted before its spec said `suspend`.
+    AlreadySubmitted,
+    /// It is not deleted after its time to live: what manages it would create it again.
+    TTLIgnoredManaged,
+    /// The object was deleted and its job left to run, as its policy says.
+    Orphaned,
+    /// A person had the object let go.
+    Abandoned,
+    /// An annotation or flag has a value that means nothing.
+    InvalidPolicy,
     /// The export took longer than its spec allows, and was cancelled.
     DeadlineExceeded,
     /// The platform made more than one job of one request; the surplus is cancelled.

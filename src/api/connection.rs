@@ -157,6 +157,9 @@ pub struct PlatformConnectionStatus {
     /// absent while that is not known. Learned from jobs whose id a reply named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub echoes_request_id: Option<bool>,
+    /// The last request to reconcile that was answered, as its annotation had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
 }
 
 /// The sandbox, as the platform describes it.

@@ -57,6 +57,60 @@ pub struct ExportJobSpec {
     /// What to export and where to. Immutable once the intent to submit is recorded in
     /// `status.submission`.
     pub export: ExportTemplate,
+    /// Whether to hold the export back: nothing is submitted while this is true, neither for the
+    /// first time nor after a failed attempt. An export that is running goes on. Absent: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+    /// Whether to cancel the export and keep the object as the record. Taken back once it was
+    /// seen, it has no effect. Absent: false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel: Option<bool>,
+    /// How many seconds the export may take, from its first submission and across attempts; then
+    /// it is cancelled and counts as failed. The time counts anew after a suspension between two
+    /// attempts. Absent: no bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 31_536_000))]
+    pub active_deadline_seconds: Option<i64>,
+    /// How many attempts may follow one that failed in the platform. Absent: 0, since an export
+    /// is costly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10))]
+    pub backoff_limit: Option<i64>,
+    /// How many seconds after its end the object is deleted; 0: at once. Not acted on while the
+    /// object carries a mark of Helm, Argo CD or Flux, which would create it again and the export
+    /// with it. Absent: it is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 315_360_000))]
+    pub ttl_seconds_after_finished: Option<i64>,
+    /// What becomes of an export that has not ended when the object is deleted. Absent: what the
+    /// namespace's annotation `aep-export.dev/deletion-policy` says, else what the operator's flag
+    /// says, else `Cancel`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<ExportDeletionPolicy>,
+}
+
+/// What becomes of an export that has not ended when its object is deleted.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    clap::ValueEnum,
+)]
+#[clap(rename_all = "PascalCase")]
+pub enum ExportDeletionPolicy {
+    /// The job is cancelled.
+    #[default]
+    Cancel,
+    /// The job is left to run.
+    Orphan,
 }
 
 /// What to export and where to, in Adobe's field names. What is absent is not sent (but

@@ -8,7 +8,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ConnectionStatusRef;
+use super::{ConnectionStatusRef, ExportDeletionPolicy};
 
 /// What the operator last saw of an export.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -32,6 +32,9 @@ pub struct ExportJobStatus {
     /// The dataset it writes to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset_id: Option<String>,
+    /// What holds where the spec leaves it open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<Effective>,
     /// The submission, recorded before the request is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submission: Option<Submission>,
@@ -45,6 +48,10 @@ pub struct ExportJobStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub start_time: Option<Timestamp>,
+    /// Since when the platform has not shown the job, while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub not_found_since: Option<Timestamp>,
     /// When it ended, well or not: set at every end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
@@ -76,6 +83,34 @@ pub struct ExportJobStatus {
     /// The cancellation, recorded before the request is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancellation: Option<Cancellation>,
+    /// The last request to reconcile that was answered, as its annotation had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+}
+
+/// What holds where the spec leaves it open: the operator's defaults, not the platform's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Effective {
+    /// What becomes of an export that has not ended when the object is deleted.
+    pub deletion_policy: ExportDeletionPolicy,
+    /// Who says so.
+    pub deletion_policy_from: PolicySource,
+    /// How many attempts may follow one that failed.
+    pub backoff_limit: i64,
+    /// How long a cancellation may take, in seconds.
+    pub cancel_deadline_seconds: i64,
+}
+
+/// Who says what becomes of an export whose object is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PolicySource {
+    /// The object's own spec.
+    Spec,
+    /// The annotation of its namespace.
+    Namespace,
+    /// The operator's flag, or what it stands for if it is not given.
+    Operator,
 }
 
 /// A submission of an export, recorded before the request is sent.
@@ -139,6 +174,8 @@ pub struct Candidate {
 pub struct Attempt {
     /// Which attempt, from 1.
     pub attempt: i64,
+    /// The request id it was sent with.
+    pub request_id: String,
     /// Its job in the platform.
     pub job_id: String,
     /// The job's last status in the platform's words.
@@ -150,9 +187,14 @@ pub struct Attempt {
     /// When it ended.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub completion_time: Timestamp,
+    /// Why it ended.
+    pub reason: String,
     /// What the platform said of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Whether the object was suspended after it: the deadline counts anew from the next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<bool>,
 }
 
 /// Where a request goes. Later calls for the same submission go there too, whatever the
@@ -303,6 +345,9 @@ pub struct Cancellation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub accepted_at: Option<Timestamp>,
+    /// The job's last status in the platform's words, once nothing more is expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_status: Option<String>,
 }
 
 /// What asked for a cancellation.
