@@ -11,7 +11,7 @@ use super::{
     client::Platform,
     error::{Consequence, Fault, PlatformError},
     fence::Fence,
-    wire::{MAX_CODE, MAX_STATUS, first, id, non_negative, text, texts, time},
+    wire::{MAX_CODE, MAX_STATUS, first, id, non_negative, text, time},
 };
 
 const DATASETS: [&str; 4] = ["data", "foundation", "catalog", "dataSets"];
@@ -32,7 +32,7 @@ const PAGE: usize = 100;
 /// Pages after which a list is given up: one tag marks a handful of datasets, and an organisation
 /// has at most 75 sandboxes.
 const MAX_PAGES: usize = 20;
-/// Longer than any name that the user interface takes.
+/// Longer than any name of a sandbox and any id of a schema.
 const MAX_NAME: usize = 512;
 
 impl Platform {
@@ -138,7 +138,8 @@ impl Platform {
         Err(endless(LIST))
     }
 
-    /// Changes a dataset by JSON Patch.
+    /// Changes a dataset by JSON Patch (RFC 6902), the one documented form whose effect on tags is
+    /// defined to the last value.
     ///
     /// # Errors
     ///
@@ -257,6 +258,8 @@ fn datasets(value: &Value) -> Option<Vec<Dataset>> {
 
 fn dataset(dataset_id: &DatasetId, value: &Value) -> Dataset {
     let name = |value: &Value| text(value, MAX_NAME);
+    // To the letter, since they are compared with what was asked for.
+    let exact = |value: &Value| value.as_str().map(str::to_owned);
     let tags = value
         .get("tags")
         .and_then(Value::as_object)
@@ -264,13 +267,19 @@ fn dataset(dataset_id: &DatasetId, value: &Value) -> Dataset {
         .flatten();
     Dataset {
         id: dataset_id.clone(),
-        name: value.get("name").and_then(name),
-        description: value.get("description").and_then(name),
+        name: value.get("name").and_then(exact),
+        description: value.get("description").and_then(exact),
         // Older datasets have the bare `schema` only.
         schema_id: first(value, &["/schemaRef/id", "/schema"], name),
         schema_content_type: first(value, &["/schemaRef/contentType"], name),
         tags: tags
-            .map(|(key, values)| (key.clone(), texts(values, MAX_NAME)))
+            .map(|(key, values)| {
+                let values = match values {
+                    Value::Array(values) => values.iter().filter_map(exact).collect(),
+                    value => exact(value).into_iter().collect(),
+                };
+                (key.clone(), values)
+            })
             .collect(),
         created: value.get("created").and_then(time),
         last_batch_id: value.get("lastBatchId").and_then(id).map(BatchId::new),

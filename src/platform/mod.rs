@@ -140,15 +140,15 @@ pub struct JobPage {
 pub struct Dataset {
     /// Its id.
     pub id: DatasetId,
-    /// Its name.
+    /// Its name, to the letter and of any length.
     pub name: Option<String>,
-    /// Its description.
+    /// Its description, likewise.
     pub description: Option<String>,
     /// The id of its schema.
     pub schema_id: Option<String>,
     /// The content type of its schema reference.
     pub schema_content_type: Option<String>,
-    /// Its tags.
+    /// Its tags, likewise.
     pub tags: BTreeMap<String, Vec<String>>,
     /// When it was created.
     pub created: Option<Timestamp>,

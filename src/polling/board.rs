@@ -20,6 +20,7 @@ use super::{
     ask::{ask, is_final, kind, waits_for_batches},
     echo::{Echoes, Learned, Place},
     list::{ListReading, Lists},
+    pace::{Intervals, Pace, interval},
 };
 use crate::{
     api::{ExportJob, Target},
@@ -32,9 +33,6 @@ use crate::{
 const CONCURRENT_POLLS: usize = 8;
 /// How many failed polls in a row make trouble worth a status write.
 const TROUBLE_AFTER: u32 = 3;
-/// A job's next poll comes after this part of its age: the older a job, the less a moment more
-/// or less matters.
-const PART_OF_AGE: u32 = 10;
 
 /// A job to follow.
 #[derive(Clone)]
@@ -55,6 +53,8 @@ pub struct Follow {
     pub began: Timestamp,
     /// When a second job of the same request would have to show, by the platform's clock.
     pub settled: Timestamp,
+    /// Whether the job is to end.
+    pub pace: Pace,
 }
 
 /// Wakes an object.
@@ -72,15 +72,6 @@ pub struct Links {
     pub wake: Wake,
     /// Told that something was learned of a tenant.
     pub learned: OnLearned,
-}
-
-/// The bounds of the time between two polls of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Intervals {
-    /// Never sooner.
-    pub min: Duration,
-    /// Never later.
-    pub max: Duration,
 }
 
 /// What the platform last said of every job that is followed.
@@ -152,7 +143,16 @@ impl Board {
     pub fn follow(&self, follow: Follow) {
         let mut entries = self.entries();
         match entries.get_mut(&follow.uid) {
-            Some(entry) if entry.follow.job == follow.job => entry.follow = follow,
+            Some(entry) if entry.follow.job == follow.job => {
+                let news = entry.follow.pace != follow.pace;
+                entry.follow = follow;
+                if news && let Due::At(at) = entry.due {
+                    let soon = interval(self.intervals, age(&entry.follow), entry.follow.pace);
+                    entry.due = Due::At(at.min(Instant::now() + soon));
+                    drop(entries);
+                    self.changed.notify_one();
+                }
+            }
             Some(_) | None => {
                 let uid = follow.uid.clone();
                 let (sighting, due) = (Sighting::Unseen, Due::At(Instant::now()));
@@ -207,16 +207,6 @@ impl Board {
             .values()
             .filter(|entry| entry.life == Life::Followed);
         followed.count()
-    }
-
-    /// Asks for a job at the next opportunity, whatever its interval.
-    pub fn hasten(&self, uid: &str) {
-        if let Some(entry) = self.entries().get_mut(uid)
-            && matches!(entry.due, Due::At(_))
-        {
-            entry.due = Due::At(Instant::now());
-        }
-        self.changed.notify_one();
     }
 
     /// The object with this UID has ended; other jobs of its request are still looked for.
@@ -437,7 +427,7 @@ impl Board {
             return;
         };
         let age = age(&entry.follow);
-        let interval = interval(self.intervals, age);
+        let interval = interval(self.intervals, age, entry.follow.pace);
         entry.failures = match answer {
             Sighting::Trouble(_) => entry.failures.saturating_add(1),
             Sighting::Unseen | Sighting::Missing | Sighting::Job { .. } => 0,
@@ -500,35 +490,4 @@ enum Tell {
 fn age(follow: &Follow) -> Duration {
     let age = follow.platform.now().duration_since(follow.began);
     Duration::try_from(age).unwrap_or_default()
-}
-
-/// How long until the next poll of a job of this age, up to a tenth more so that jobs that began
-/// together do not stay together.
-fn interval(Intervals { min, max }: Intervals, age: Duration) -> Duration {
-    let interval = (age / PART_OF_AGE).clamp(min, max.max(min));
-    interval.mul_f64(1.0 + rand::random::<f64>() / 10.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOUNDS: Intervals = Intervals {
-        min: Duration::from_secs(5),
-        max: Duration::from_mins(5),
-    };
-
-    #[test]
-    fn a_young_job_is_polled_at_the_shortest_interval() {
-        let next = interval(BOUNDS, Duration::from_secs(1));
-        assert!((5.0..5.5).contains(&next.as_secs_f64()), "{next:?}");
-    }
-
-    #[test]
-    fn an_old_job_is_polled_in_proportion_to_its_age_up_to_the_longest_interval() {
-        let next = interval(BOUNDS, Duration::from_mins(10));
-        assert!((60.0..66.0).contains(&next.as_secs_f64()), "{next:?}");
-        let next = interval(BOUNDS, Duration::from_hours(10));
-        assert!((300.0..330.0).contains(&next.as_secs_f64()), "{next:?}");
-    }
 }

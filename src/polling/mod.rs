@@ -4,8 +4,10 @@ mod ask;
 mod board;
 mod echo;
 mod list;
+mod pace;
 
 pub(crate) use ask::trouble;
-pub use board::{Board, Follow, Intervals, Links};
+pub use board::{Board, Follow, Links};
 pub use echo::{Echoes, Learned, Place};
 pub use list::{ListReading, Lists};
+pub use pace::{Intervals, Pace};

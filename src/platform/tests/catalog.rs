@@ -112,6 +112,20 @@ async fn a_dataset_is_read_under_its_id() {
     assert_eq!(error.consequence(), Consequence::Retry);
 }
 
+/// They are compared with what was asked for.
+#[tokio::test]
+async fn names_descriptions_and_tags_are_read_to_the_letter() {
+    let long = "d".repeat(2048);
+    let values = json!([" a ", "with\nline", long]);
+    let body = json!({ "d": { "name": " x  y ", "description": long, "tags": { "t": values } } });
+    let stub = Stub::always(200, body.to_string()).await;
+    let read = stub.platform().dataset(&dataset("d")).await.unwrap();
+    let read = read.unwrap();
+    assert_eq!(read.name.as_deref(), Some(" x  y "));
+    assert_eq!(read.description.as_deref(), Some(&*long));
+    assert_eq!(json!(read.tags["t"]), values);
+}
+
 #[tokio::test]
 async fn a_missing_dataset_is_none_and_its_deletion_is_done() {
     let body = r#"{"type": "/placeholder/type/uri", "status": 404, "title": "NotFoundError",
