@@ -1,14 +1,16 @@
-//! Whether a connection works.
+//! Whether a connection works, and who holds it.
 
 use crate::{
-    api::Reason,
-    decide::{Cause, Need},
+    api::{ABANDON_ANNOTATION, Reason},
+    decide::{Cause, Finalizer, Life, Need},
     platform::{Consequence, PlatformError, Sandbox},
 };
 
 /// What is known of a connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
+    /// Whether it is being deleted: then it serves what was begun, and nothing new.
+    pub leaving: Option<Use>,
     /// The sandbox that its spec names.
     pub sandbox: String,
     /// The credential in the Secret, or why there is none.
@@ -17,6 +19,47 @@ pub struct Facts {
     pub check: Check,
     /// Whether the last status said that it is ready.
     pub before: Before,
+}
+
+/// Who needs a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Its UID.
+    pub uid: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it is being deleted.
+    pub life: Life,
+    /// Whether our finalizer is on it.
+    pub finalizer: Finalizer,
+    /// What was begun with it and is not finished, by kind and name.
+    pub users: Vec<String>,
+    /// Whether a person had it let go.
+    pub word: Word,
+}
+
+/// Whether a person had an object that is being deleted let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// No.
+    Kept,
+    /// Yes.
+    Abandoned,
+}
+
+/// What to do with the finalizer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// It is as it shall be.
+    Stay,
+    /// Put it on.
+    PutOn,
+    /// Take it off, unless somebody begins to need the connection.
+    TakeOff,
+    /// Take it off although it is needed, with this warning.
+    Abandon(Cause),
 }
 
 /// What the platform said of a credential.
@@ -68,7 +111,12 @@ pub enum Situation {
     Waiting(Cause),
     /// Something is there and wrong.
     Wrong(Cause),
+    /// It is being deleted, and goes once nothing needs it.
+    Leaving(Cause),
 }
+
+/// How many users are named.
+const NAMED: usize = 5;
 
 impl From<&PlatformError> for Failure {
     fn from(error: &PlatformError) -> Self {
@@ -83,11 +131,15 @@ impl From<&PlatformError> for Failure {
 #[must_use]
 pub fn decide(facts: &Facts) -> Plan {
     let Facts {
+        leaving,
         sandbox,
         credential,
         check,
         before,
     } = facts;
+    if let Some(leaving) = leaving {
+        return Plan::Settle(Situation::Leaving(waits(leaving, credential)));
+    }
     match credential {
         Need::Waiting(cause) => Plan::Settle(Situation::Waiting(cause.clone())),
         Need::Wrong(cause) => Plan::Settle(Situation::Wrong(cause.clone())),
@@ -96,6 +148,91 @@ pub fn decide(facts: &Facts) -> Plan {
             Check::Sandboxes(all) => Plan::Settle(judge_sandbox(sandbox, all)),
             Check::Failed(failure) => Plan::Settle(judge_failure(failure, *before)),
         },
+    }
+}
+
+/// What to do with the finalizer. It is there while something begun with the connection is not
+/// finished, and not a moment longer: a connection that nothing needs is deleted at once.
+#[must_use]
+pub fn hold(facts: &Use) -> Hold {
+    let Use {
+        uid: _,
+        namespace,
+        name,
+        life,
+        finalizer,
+        users,
+        word,
+    } = facts;
+    match (finalizer, life, users.is_empty()) {
+        (Finalizer::Absent, Life::Live, false) => Hold::PutOn,
+        // None can be put on an object that is being deleted.
+        (Finalizer::Absent, Life::Live, true) | (Finalizer::Absent, Life::Deleting, _) => {
+            Hold::Stay
+        }
+        (Finalizer::Present, Life::Live | Life::Deleting, true) => Hold::TakeOff,
+        (Finalizer::Present, Life::Live, false) => Hold::Stay,
+        (Finalizer::Present, Life::Deleting, false) => match word {
+            Word::Kept => Hold::Stay,
+            Word::Abandoned => Hold::Abandon(Cause::new(
+                Reason::Abandoned,
+                format!(
+                    "PlatformConnection {name} of namespace {namespace} was let go by the \
+                     annotation {ABANDON_ANNOTATION}, although {} go on with it: they do so while \
+                     this process holds its token; after that, create it again with the same name, \
+                     organisation and sandbox",
+                    named(users)
+                ),
+            )),
+        },
+    }
+}
+
+/// What a connection that is being deleted waits for.
+fn waits(leaving: &Use, credential: &Need<()>) -> Cause {
+    let Use {
+        uid,
+        namespace,
+        name,
+        life: _,
+        finalizer,
+        users,
+        word: _,
+    } = leaving;
+    if users.is_empty() || *finalizer == Finalizer::Absent {
+        return Cause::new(
+            Reason::BeingDeleted,
+            format!(
+                "this operator holds it no longer; what else does, tells kubectl -n {namespace} \
+                 get aepconn {name} -o jsonpath={{.metadata.finalizers}}"
+            ),
+        );
+    }
+    let trouble = match credential {
+        Need::Met(()) => String::new(),
+        Need::Waiting(cause) | Need::Wrong(cause) => {
+            format!(
+                " They go on with the token that is in memory: {}.",
+                cause.message
+            )
+        }
+    };
+    Cause::new(
+        Reason::WaitingForUsers,
+        format!(
+            "it goes once these have ended: {}.{trouble} Nothing new begins with it. To have it go \
+             at once: kubectl -n {namespace} annotate aepconn {name} {ABANDON_ANNOTATION}={uid}",
+            named(users)
+        ),
+    )
+}
+
+/// The first few, and how many there are.
+fn named(users: &[String]) -> String {
+    let first = users[..users.len().min(NAMED)].join(", ");
+    match users.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
     }
 }
 
@@ -175,6 +312,7 @@ mod tests {
 
     fn facts(check: Check, before: Before) -> Facts {
         Facts {
+            leaving: None,
             sandbox: "prod".into(),
             credential: Need::Met(()),
             check,
@@ -189,6 +327,97 @@ mod tests {
             message,
         };
         decide(&facts(Check::Failed(failure), before))
+    }
+
+    fn used(life: Life, finalizer: Finalizer, users: usize) -> Use {
+        Use {
+            uid: "u".into(),
+            namespace: "n".into(),
+            name: "prod".into(),
+            life,
+            finalizer,
+            users: (0..users).map(|i| format!("ExportJob e{i}")).collect(),
+            word: Word::Kept,
+        }
+    }
+
+    #[test]
+    fn the_finalizer_is_there_while_something_is_begun_and_no_longer() {
+        use Finalizer::{Absent, Present};
+        use Life::{Deleting, Live};
+        for (life, finalizer, users, expected) in [
+            (Live, Absent, 0, Hold::Stay),
+            (Live, Absent, 1, Hold::PutOn),
+            (Live, Present, 1, Hold::Stay),
+            (Live, Present, 0, Hold::TakeOff),
+            (Deleting, Absent, 0, Hold::Stay),
+            (Deleting, Absent, 1, Hold::Stay),
+            (Deleting, Present, 1, Hold::Stay),
+            (Deleting, Present, 0, Hold::TakeOff),
+        ] {
+            let facts = used(life, finalizer, users);
+            assert_eq!(hold(&facts), expected, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn a_persons_word_counts_for_a_connection_that_is_being_deleted_and_needed() {
+        let said = |life, users| {
+            hold(&Use {
+                word: Word::Abandoned,
+                ..used(life, Finalizer::Present, users)
+            })
+        };
+        let Hold::Abandon(cause) = said(Life::Deleting, 2) else {
+            panic!()
+        };
+        assert!(cause.message.contains("ExportJob e0, ExportJob e1"));
+        assert_eq!(said(Life::Deleting, 0), Hold::TakeOff);
+        assert_eq!(said(Life::Live, 2), Hold::Stay);
+    }
+
+    #[test]
+    fn a_connection_that_is_being_deleted_names_who_needs_it_and_asks_nobody() {
+        let leaving = Facts {
+            leaving: Some(used(Life::Deleting, Finalizer::Present, 12)),
+            ..facts(Check::Due, Before::Ready)
+        };
+        let Plan::Settle(Situation::Leaving(cause)) = decide(&leaving) else {
+            panic!()
+        };
+        assert_eq!(cause.reason, Reason::WaitingForUsers);
+        assert!(
+            cause.message.contains("ExportJob e4 and 7 more"),
+            "{}",
+            cause.message
+        );
+        let line = "kubectl -n n annotate aepconn prod aep-export.dev/abandon=u";
+        assert!(cause.message.contains(line), "{}", cause.message);
+    }
+
+    #[test]
+    fn what_goes_on_with_a_token_in_memory_says_why() {
+        let leaving = Facts {
+            leaving: Some(used(Life::Deleting, Finalizer::Present, 1)),
+            credential: Need::waiting(Reason::SecretNotFound, "Secret s is not there"),
+            ..facts(Check::Due, Before::Ready)
+        };
+        let Plan::Settle(Situation::Leaving(cause)) = decide(&leaving) else {
+            panic!()
+        };
+        assert!(cause.message.contains("Secret s is not there"));
+    }
+
+    #[test]
+    fn what_others_hold_is_none_of_ours() {
+        let leaving = Facts {
+            leaving: Some(used(Life::Deleting, Finalizer::Absent, 0)),
+            ..facts(Check::Due, Before::Ready)
+        };
+        let Plan::Settle(Situation::Leaving(cause)) = decide(&leaving) else {
+            panic!()
+        };
+        assert_eq!(cause.reason, Reason::BeingDeleted);
     }
 
     #[test]

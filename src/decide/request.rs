@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 use crate::{
     api::{
         AdditionalFields, DatasetTemplate, Destination, EvaluationInfo, EventFilter, EventList,
-        ExportTemplate, FileDescription, MergePolicy, OWNER_TAG, OWNER_UID_TAG, QualificationTime,
-        SchemaRef, Segment, SegmentFilter, TagValues,
+        ExportTemplate, FileDescription, MergePolicy, OBJECT_TAG, OWNER_TAG, OWNER_UID_TAG,
+        QualificationTime, SchemaRef, Segment, SegmentFilter, TagValues,
     },
     platform::{DatasetId, UNION_SCHEMA},
 };
@@ -28,8 +28,23 @@ const ALPHANUMERIC: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghij
 pub struct Owner {
     /// `cluster/namespace/name`: the same for an object that is made again under its name.
     pub path: String,
+    /// `namespace/name`: the same in every cluster.
+    pub object: String,
     /// The object's UID.
     pub uid: String,
+}
+
+impl Owner {
+    /// The tags of the identity, in the order of their names.
+    #[must_use]
+    pub fn tags(&self) -> [(&'static str, &str); 3] {
+        let Self { path, object, uid } = self;
+        [
+            (OBJECT_TAG, object),
+            (OWNER_TAG, path),
+            (OWNER_UID_TAG, uid),
+        ]
+    }
 }
 
 /// The body of `POST /export/jobs`: what is absent in the spec is not sent, but `schema`.
@@ -127,8 +142,9 @@ pub fn dataset_body(template: &DatasetTemplate, owner: &Owner) -> Value {
         .flatten()
         .map(|(key, TagValues(values))| (key.clone(), json!(values)))
         .collect();
-    all.insert(OWNER_TAG.into(), json!([owner.path]));
-    all.insert(OWNER_UID_TAG.into(), json!([owner.uid]));
+    for (key, value) in owner.tags() {
+        all.insert(key.into(), json!([value]));
+    }
     body.insert("tags".into(), Value::Object(all));
     Value::Object(body)
 }

@@ -1,11 +1,25 @@
 //! The rules of a dataset's decisions, one sentence each.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::*;
+use crate::{
+    api::{
+        AdoptionPolicy, DatasetDeletionPolicy, DatasetSubmission, DatasetTemplate,
+        ManagementPolicy, OBJECT_TAG, OWNER_TAG, OWNER_UID_TAG, TagValues,
+    },
+    decide::{Finalizer, Windows, export::Pause, request::Owner},
+};
+
+mod drift;
+mod leave;
+mod owners;
+
+const OURS: &str = "here/team/weekly";
+const THEIRS: &str = "there/team/weekly";
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -27,10 +41,101 @@ fn dataset(id: &str, created: i64, schema: &str) -> Dataset {
         description: None,
         schema_id: Some(schema.into()),
         schema_content_type: None,
-        tags: BTreeMap::new(),
+        tags: tags(OURS),
         created: Some(at(created)),
         last_batch_id: None,
         last_batch_status: None,
+    }
+}
+
+/// The tags of the object of our name that this owner is, with our UID if it is us.
+fn tags(owner: &str) -> BTreeMap<String, Vec<String>> {
+    let uid = if owner == OURS { "uid" } else { "theirs" };
+    [
+        (OBJECT_TAG, "team/weekly"),
+        (OWNER_TAG, owner),
+        (OWNER_UID_TAG, uid),
+    ]
+    .map(|(tag, value)| (tag.to_owned(), vec![value.to_owned()]))
+    .into()
+}
+
+fn owned_by(id: &str, owner: &str) -> Dataset {
+    Dataset {
+        tags: tags(owner),
+        ..dataset(id, 1, UNION_SCHEMA)
+    }
+}
+
+fn own() -> Own {
+    Own {
+        template: DatasetTemplate {
+            name: "x".into(),
+            description: None,
+            schema_ref: None,
+            file_description: None,
+            tags: None,
+            enable_error_diagnostics: None,
+        },
+        owner: Owner {
+            path: OURS.into(),
+            object: "team/weekly".into(),
+            uid: "uid".into(),
+        },
+        management: ManagementPolicy::Manage,
+        deletion: DatasetDeletionPolicy::Retain,
+        adoption: None,
+    }
+}
+
+fn wanting(own: Own, record: Record, lookup: Lookup) -> Facts {
+    Facts {
+        wanted: Wanted::Owned(Box::new(own)),
+        ..facts(record, lookup)
+    }
+}
+
+fn posted() -> Origin {
+    Origin::Submitted(DatasetSubmission {
+        outcome: Some(SubmissionOutcome::Posted),
+        ..submission()
+    })
+}
+
+fn known() -> Record {
+    Record::Known(DatasetId::new("a"), posted())
+}
+
+fn seen(found: Dataset) -> Lookup {
+    Lookup::ById(Some(found))
+}
+
+fn failure(consequence: Consequence) -> Failure {
+    Failure {
+        consequence,
+        message: "no".into(),
+    }
+}
+
+fn paused(until: i64) -> Pause {
+    Pause {
+        until: at(until),
+        cause: Cause::new(Reason::PlatformUnavailable, "before"),
+    }
+}
+
+/// The reason of a rest.
+fn rests(plan: &Plan) -> Reason {
+    match plan {
+        Plan::Rest(
+            Situation::Mending(_, _, cause)
+            | Situation::Unsuitable(_, cause)
+            | Situation::Foreign(_, cause)
+            | Situation::Waiting(cause)
+            | Situation::Wrong(cause)
+            | Situation::Removing(cause),
+        ) => cause.reason,
+        other => panic!("{other:#?}"),
     }
 }
 
@@ -50,15 +155,21 @@ fn facts(record: Record, lookup: Lookup) -> Facts {
     Facts {
         now: at(1),
         life: Life::Live,
-        wanted: Wanted::Owned { body: json!({}) },
+        finalizer: Finalizer::Absent,
+        word: Word::None,
+        deadline: None,
+        wanted: Wanted::Owned(Box::new(own())),
         record,
         connection: Need::Met(target()),
+        users: Vec::new(),
         lookup,
         search: Search::Due,
+        effort: Effort::None,
+        jobs: Jobs::NotAsked,
         rejected: None,
         held: None,
         nonce: "fresh".into(),
-        not_before: None,
+        pause: None,
         windows: Windows {
             send: SignedDuration::from_secs(10),
             delivery: SignedDuration::from_secs(70),
@@ -71,6 +182,16 @@ fn by_tag(began: i64, hits: Vec<Dataset>) -> Lookup {
     Lookup::ByTag {
         began: at(began),
         hits,
+        namesakes: Namesakes::NotAsked,
+    }
+}
+
+/// Nothing carries our tag, and these our name.
+fn by_name(namesakes: Vec<Dataset>) -> Lookup {
+    Lookup::ByTag {
+        began: at(1),
+        hits: Vec::new(),
+        namesakes: Namesakes::Found(namesakes),
     }
 }
 
@@ -81,6 +202,8 @@ fn a_dataset_is_looked_for_by_its_tag_before_it_is_created() {
         Plan::FindByTag
     );
     let none = by_tag(1, Vec::new());
+    assert_eq!(decide(&facts(Record::Fresh, none)), Plan::FindNamesakes);
+    let none = by_name(Vec::new());
     assert!(matches!(
         decide(&facts(Record::Fresh, none)),
         Plan::Intend(_)
@@ -135,25 +258,13 @@ fn a_dataset_that_is_only_read_is_never_created() {
 
 #[test]
 fn a_dataset_on_another_schema_is_not_suitable() {
-    let known = Record::Known(DatasetId::new("a"), None);
+    let known = known();
     let other = Lookup::ById(Some(dataset("a", 1, "https://ns.adobe.com/other")));
     let plan = decide(&facts(known.clone(), other));
     assert!(matches!(plan, Plan::Rest(Situation::Unsuitable(_, _))));
     let union = Lookup::ById(Some(dataset("a", 1, UNION_SCHEMA)));
     let plan = decide(&facts(known, union));
-    assert!(matches!(plan, Plan::Rest(Situation::Available(_))));
-}
-
-#[test]
-fn a_deleted_object_leaves_its_dataset_alone() {
-    for record in [Record::Fresh, Record::Open(submission())] {
-        let deleted = Facts {
-            life: Life::Deleting,
-            held: Some("this-pass".into()),
-            ..facts(record, Lookup::NotYet)
-        };
-        assert_eq!(decide(&deleted), Plan::Rest(Situation::Leaving));
-    }
+    assert!(matches!(plan, Plan::Rest(Situation::Available(_, _))));
 }
 
 #[test]
@@ -182,8 +293,8 @@ fn a_connection_that_goes_elsewhere_by_now_settles_nothing_and_judges_nothing() 
         sandbox: "dev".into(),
         ..target()
     };
-    let known = Record::Known(DatasetId::new("a"), Some(submission()));
-    for record in [Record::Open(submission()), known] {
+    let taken_up = Record::Known(DatasetId::new("a"), Origin::TakenUp(target()));
+    for record in [Record::Open(submission()), known(), taken_up] {
         let facts = Facts {
             connection: Need::Met(moved.clone()),
             ..facts(record, by_tag(141, Vec::new()))
@@ -194,17 +305,10 @@ fn a_connection_that_goes_elsewhere_by_now_settles_nothing_and_judges_nothing() 
 
 #[test]
 fn a_second_dataset_of_one_request_is_looked_for_once_and_told_of() {
-    let made = DatasetSubmission {
-        outcome: Some(SubmissionOutcome::Posted),
-        ..submission()
-    };
     let known = |now, search, lookup| Facts {
         now: at(now),
         search,
-        ..facts(
-            Record::Known(DatasetId::new("a"), Some(made.clone())),
-            lookup,
-        )
+        ..facts(known(), lookup)
     };
     let read = Plan::Read(DatasetId::new("a"));
     assert_eq!(decide(&known(140, Search::Due, Lookup::NotYet)), read);

@@ -5,9 +5,11 @@ use jiff::Timestamp;
 use super::{
     super::{Cause, Finalizer, Life, Need},
     evidence::{self, Verdict, verdict},
-    facts::{Answer, Facts, List, Reading},
-    plan::{Back, Effect, Ending, Plan, Situation, plan, rest},
-    stop::{deadline, intend_cancel, leave, never_submitted, overdue, stopped_by},
+    facts::{Answer, Facts, List, Reading, Request},
+    plan::{Back, Effect, Ending, Farewell, Plan, Situation, plan, rest},
+    stop::{
+        deadline, intend_cancel, leave, never_submitted, out_of_reach, overdue, stopped_by, way_out,
+    },
     submit::adopt,
 };
 use crate::{
@@ -44,22 +46,23 @@ fn read(facts: &Facts, submission: &Submission) -> Plan {
         // Stripped by hand: put on again, or a deletion would leave a job behind.
         (Finalizer::Absent, Life::Live) => return plan(in_doubt(submission), Effect::Hold),
         (Finalizer::Absent, Life::Deleting) => {
-            return leave(facts, Some(left_in_doubt(submission)));
+            return leave(facts, Farewell::Warning(given_up(submission)));
         }
     }
     if let Some(by) = stopped
-        && let Some(plan) = intend_cancel(facts, by, || in_doubt(submission))
+        && let Some(plan) = intend_cancel(facts, by, || stands(facts, submission))
     {
         return plan;
     }
     match &facts.service {
         Need::Met(()) => {}
         Need::Waiting(cause) | Need::Wrong(cause) => {
-            return rest(Situation::InDoubt(cause.clone()));
+            return cannot_be_read(facts, submission, cause, Effect::Rest);
         }
     }
+    let put_off = facts.look_after.filter(|time| *time > facts.now);
     match &facts.list {
-        List::NotYet => match facts.look_after.filter(|time| *time > facts.now) {
+        List::NotYet => match put_off.filter(|_| facts.request == Request::Absent) {
             Some(time) => plan(stands(facts, submission), Effect::WakeAt(time)),
             None => plan(
                 stands(facts, submission),
@@ -72,12 +75,28 @@ fn read(facts: &Facts, submission: &Submission) -> Plan {
                  cannot be read: {}",
                 cause.message
             );
-            plan(
-                Situation::InDoubt(Cause::new(cause.reason, message)),
-                Effect::LookAgain(next_look(facts, submission)),
-            )
+            let cause = Cause::new(cause.reason, message);
+            let again = Effect::LookAgain(next_look(facts, submission));
+            cannot_be_read(facts, submission, &cause, again)
         }
         List::Read(reading) => judge(facts, submission, reading),
+    }
+}
+
+/// The list cannot be read: the doubt stands, unless its object goes with its namespace.
+fn cannot_be_read(
+    facts: &Facts,
+    submission: &Submission,
+    cause: &Cause,
+    otherwise: Effect,
+) -> Plan {
+    match stopped_by(facts) {
+        Some(by) => {
+            let message = format!("{}{}", cause.message, way_out(facts));
+            let cause = Cause::new(cause.reason, message);
+            out_of_reach(facts, submission, by, &cause, otherwise)
+        }
+        None => plan(Situation::InDoubt(cause.clone()), otherwise),
     }
 }
 
@@ -181,7 +200,7 @@ fn not_taken(
 fn undecided(facts: &Facts, submission: &Submission, situation: Situation) -> Plan {
     let shown = facts.now > submission.settle_after;
     if stopped_by(facts) == Some(CancelledBy::Deletion) && overdue(facts) && shown {
-        return leave(facts, Some(left_in_doubt(submission)));
+        return leave(facts, Farewell::Warning(given_up(submission)));
     }
     plan(situation, Effect::LookAgain(next_look(facts, submission)))
 }
@@ -289,7 +308,7 @@ fn ambiguous(facts: &Facts, submission: &Submission) -> Situation {
 }
 
 /// What may be left behind when a doubt is given up.
-fn left_in_doubt(submission: &Submission) -> Cause {
+pub(super) fn left_in_doubt(submission: &Submission) -> String {
     let named = submission
         .candidates
         .iter()
@@ -301,16 +320,19 @@ fn left_in_doubt(submission: &Submission) -> Cause {
     } else {
         format!(" (candidates: {named})")
     };
-    Cause::new(
-        Reason::DeletedInDoubt,
-        format!(
-            "deleted while it was not known whether the platform took the request: look in its \
-             list of export jobs for request id {}, or a job into dataset {} created between {} \
-             and {}{candidates}, and cancel it there if it is not wanted",
-            submission.request_id,
-            submission.target.dataset_id.as_deref().unwrap_or_default(),
-            submission.intent_time,
-            submission.settle_after,
-        ),
+    format!(
+        "it is not known whether the platform took the request: look in its list of export jobs \
+         for request id {}, or a job into dataset {} created between {} and {}{candidates}, and \
+         cancel it there if it is not wanted",
+        submission.request_id,
+        submission.target.dataset_id.as_deref().unwrap_or_default(),
+        submission.intent_time,
+        submission.settle_after,
     )
+}
+
+/// A doubt that its deleted object does not wait for any longer.
+fn given_up(submission: &Submission) -> Cause {
+    let message = format!("deleted in doubt: {}", left_in_doubt(submission));
+    Cause::new(Reason::DeletedInDoubt, message)
 }

@@ -3,9 +3,12 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::super::{Cause, Finalizer, Life, Need, Windows};
+use super::{
+    super::{Cause, Finalizer, Life, Need, Windows},
+    again::Delays,
+};
 use crate::{
-    api::{Cancellation, Submission, Target},
+    api::{Attempt, Cancellation, ExportDeletionPolicy, Submission, Target},
     platform::{Batch, BatchId, DatasetId, Job, JobId},
 };
 
@@ -18,6 +21,10 @@ pub struct Facts {
     pub created: Timestamp,
     /// Whether the object is there to stay.
     pub life: Life,
+    /// How an object that is deleted may go.
+    pub departure: Departure,
+    /// Whether somebody asked for a pass now.
+    pub request: Request,
     /// Whether our finalizer is on it.
     pub finalizer: Finalizer,
     /// The identity of cluster and object, for the request id.
@@ -50,6 +57,16 @@ pub struct Facts {
     pub sighting: Sighting,
     /// How old that is.
     pub sighted: Sighted,
+    /// Since when the platform has not shown the job, if that is on record.
+    pub missing_since: Option<Timestamp>,
+    /// What asking for the job's cancellation came to, in this pass.
+    pub asked: Asked,
+    /// The last attempt that failed.
+    pub failed: Option<Attempt>,
+    /// When the export ended, if it did.
+    pub ended_at: Option<Timestamp>,
+    /// What manages the object and would create it again: its mark, in words.
+    pub managed: Option<String>,
     /// Jobs with our request id beside the one on record, as a list last showed them.
     pub doubles: Vec<Job>,
     /// What became of the surplus jobs on record, in this pass.
@@ -92,6 +109,44 @@ pub struct Wishes {
     pub deadline: Option<Timestamp>,
     /// How many attempts may follow one that failed.
     pub retries: u32,
+    /// What becomes of an export that has not ended when its object is deleted.
+    pub on_deletion: ExportDeletionPolicy,
+    /// How long after its end the object is kept; none: for good.
+    pub keep: Option<SignedDuration>,
+}
+
+/// How an object that is deleted may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Departure {
+    /// When its job has ended. What cannot be asked is waited for.
+    #[default]
+    Ordinary,
+    /// With its namespace: nothing is waited for beyond the deadline.
+    WithNamespace,
+    /// At once: a person said so.
+    Abandoned,
+}
+
+/// Whether somebody asked for a pass now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Request {
+    /// Nobody did, or it was answered.
+    #[default]
+    Absent,
+    /// Somebody did: what is waited for is looked at in this pass.
+    Pending,
+}
+
+/// What asking for a job's cancellation came to, in this pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Asked {
+    /// It was not asked, or the platform said that it will stop.
+    #[default]
+    NotYet,
+    /// The platform could not be asked.
+    OutOfReach(Cause),
+    /// The platform was asked and does not do it.
+    Refused(Cause),
 }
 
 /// Whether a spec wants something.
@@ -315,6 +370,10 @@ pub struct Limits {
     /// How long to wait for a cancelled job to end, or a doubt about a deleted object to be
     /// settled.
     pub cancel: SignedDuration,
+    /// How long the platform may not show a job that it had before the job counts as gone.
+    pub missing: SignedDuration,
+    /// How long to wait between two attempts.
+    pub retry: Delays,
 }
 
 impl Reading {

@@ -4,11 +4,12 @@ use jiff::Timestamp;
 
 use super::{
     super::{Cause, Finalizer, Need},
-    facts::{Batches, Echo, Facts, Sighted, Sighting},
+    again,
+    facts::{Batches, Echo, Facts, Request, Sighted, Sighting},
     plan::{DataAvailability, Effect, Ending, Plan, Situation, plan, rest},
 };
 use crate::{
-    api::{Reason, Submission},
+    api::{Reason, Submission, whole_second},
     platform::{Batch, BatchState, Job, JobId, JobState},
 };
 
@@ -25,15 +26,13 @@ pub(super) fn follow(facts: &Facts, submission: &Submission, id: &JobId) -> Plan
         }
     }
     let on = Effect::Follow(submission.clone(), id.clone(), None);
+    if (facts.request, facts.sighted) == (Request::Pending, Sighted::Before) {
+        let look = Effect::Look(submission.clone(), id.clone());
+        return plan(Situation::Running(None), look);
+    }
     match &facts.sighting {
         Sighting::Unseen => plan(Situation::Running(None), on),
-        Sighting::Missing => {
-            let cause = Cause::new(
-                Reason::JobNotFound,
-                format!("the platform shows no job {id} at the moment; it is looked for again"),
-            );
-            plan(Situation::Running(Some(cause)), on)
-        }
+        Sighting::Missing => missing(facts, submission, id),
         Sighting::Trouble(cause) => plan(Situation::Running(Some(cause.clone())), on),
         Sighting::Job { job, batches: _ } if is_anothers(facts, submission, job) => {
             rest(Situation::Foreign)
@@ -56,6 +55,34 @@ pub(super) fn follow(facts: &Facts, submission: &Submission, id: &JobId) -> Plan
             JobState::Succeeded => succeeded(facts, job, batches, on),
         },
     }
+}
+
+/// The platform does not show a job that it had. It may be late at first, or have lost it: the job
+/// counts as gone after a while, and what is gone is never sent again.
+fn missing(facts: &Facts, submission: &Submission, id: &JobId) -> Plan {
+    let since = facts.missing_since.unwrap_or(facts.now);
+    let until = since
+        .saturating_add(facts.limits.missing)
+        .unwrap_or(Timestamp::MAX)
+        .max(submission.settle_after);
+    if facts.now >= until {
+        return rest(Situation::Ends(Ending::Vanished(Cause::new(
+            Reason::JobNotFound,
+            format!(
+                "the platform has not shown job {id} since {since}: it was deleted there, or has \
+                 left its history. Whether it wrote anything, its dataset shows; to export again, \
+                 create another ExportJob"
+            ),
+        ))));
+    }
+    let cause = Cause::new(
+        Reason::JobNotFound,
+        format!("the platform shows no job {id}; if it does not until {until}, it counts as gone"),
+    );
+    plan(
+        Situation::Running(Some(cause)),
+        Effect::Follow(submission.clone(), id.clone(), Some(until)),
+    )
 }
 
 /// Whether a job is known to be another's: the platform shows request ids, and this is not ours.
@@ -82,9 +109,15 @@ fn failed(facts: &Facts, submission: &Submission, id: &JobId, job: &Job) -> Plan
             Effect::Look(submission.clone(), id.clone()),
         ),
         Sighted::InThisPass => {
-            let message = format!("job {id} failed; another attempt follows");
+            let ended = whole_second(job.update_time.unwrap_or(facts.now));
+            let next = again::next_attempt(
+                &facts.identity.uid,
+                submission.attempt,
+                ended,
+                facts.limits.retry,
+            );
             plan(
-                Situation::Retrying(Cause::new(Reason::RetryScheduled, message)),
+                Situation::Retrying(again::scheduled(submission.attempt, id.as_str(), next)),
                 Effect::Retry(submission.clone(), Box::new(job.clone())),
             )
         }

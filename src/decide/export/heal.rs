@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     super::{Cause, Finalizer},
     facts::{Facts, Surplus},
-    plan::{Effect, Plan, Situation, plan},
+    plan::{Effect, Farewell, Plan, Situation, plan},
     stop::{intend_cancel, overdue},
 };
 use crate::{
@@ -80,13 +80,13 @@ pub(super) fn and_again(facts: &Facts, planned: Plan) -> Plan {
     let soon = soon(facts);
     let Plan { situation, effect } = planned;
     match (situation, effect) {
-        (Situation::Leaving(None), effect) if facts.finalizer == Finalizer::Present => {
+        (Situation::Leaving(Farewell::Quiet), effect) if facts.finalizer == Finalizer::Present => {
             let situation = Situation::Cancelling(cause.clone());
             if let Some(plan) = intend_cancel(facts, CancelledBy::Deletion, || situation.clone()) {
                 return plan;
             }
             if overdue(facts) {
-                return plan(Situation::Leaving(Some(cause)), effect);
+                return plan(Situation::Leaving(Farewell::Warning(cause)), effect);
             }
             plan(situation, Effect::WakeAt(soon))
         }

@@ -5,8 +5,10 @@
 //! on record before the request; a request of which nobody knows what became is looked for and not
 //! repeated; and only what proves that it was not taken lets it be sent again.
 
+mod again;
 mod doubt;
 mod evidence;
+mod expiry;
 mod facts;
 mod follow;
 mod heal;
@@ -16,22 +18,27 @@ mod submit;
 #[cfg(test)]
 mod tests;
 
+use jiff::Timestamp;
+
 use super::{Finalizer, Life, request};
 use crate::{
-    api::{Submission, SubmissionOutcome},
+    api::{ExportDeletionPolicy, Submission, SubmissionOutcome},
     platform::JobId,
 };
 
 pub use self::{
+    again::{Delays, deadline, next_attempt, scheduled},
+    expiry::kept_on,
     facts::{
-        Answer, Batches, Beginning, Claims, DatasetCheck, Depth, Destination, Echo, Facts,
-        Identity, Limits, List, Pause, Quality, Reading, Record, Sighted, Sighting, Surplus, Title,
-        Wish, Wishes,
+        Answer, Asked, Batches, Beginning, Claims, DatasetCheck, Departure, Depth, Destination,
+        Echo, Facts, Identity, Limits, List, Pause, Quality, Reading, Record, Request, Sighted,
+        Sighting, Surplus, Title, Wish, Wishes,
     },
-    plan::{Back, DataAvailability, Effect, Ending, Plan, Situation},
+    plan::{Back, DataAvailability, Effect, Ending, Farewell, Phase, Plan, Situation},
     submit::{CameTo, Hold, came_to},
 };
 use self::{
+    expiry::{Expiry, expiry},
     plan::{plan, rest},
     stop::{leave, stopped_by},
 };
@@ -39,6 +46,9 @@ use self::{
 /// What to do about an export.
 #[must_use]
 pub fn decide(facts: &Facts) -> Plan {
+    if (facts.life, facts.departure) == (Life::Deleting, Departure::Abandoned) {
+        return stop::abandoned(facts);
+    }
     if is_foreign(facts) {
         return foreign(facts);
     }
@@ -62,13 +72,22 @@ pub fn decide(facts: &Facts) -> Plan {
                     plan(Situation::AtRest, Effect::WakeAt(heal::soon(facts)))
                 }
                 Finalizer::Present => plan(Situation::AtRest, Effect::Release),
-                Finalizer::Absent => plan(Situation::AtRest, Effect::Rest),
+                Finalizer::Absent => plan(
+                    Situation::AtRest,
+                    match expiry(facts) {
+                        Expiry::Never => Effect::Rest,
+                        Expiry::At(time) => Effect::WakeAt(time),
+                        Expiry::Due => Effect::Expire,
+                    },
+                ),
             })
         }
         Record::Fresh { attempt } => submit::submit(facts, *attempt),
         Record::Open(submission) => {
             if facts.held.as_deref() == Some(submission.r#try.as_str()) {
                 submit::send(facts, submission)
+            } else if is_orphaned(facts) {
+                stop::orphan(facts, submission)
             } else {
                 doubt::settle(facts, submission)
             }
@@ -77,11 +96,33 @@ pub fn decide(facts: &Facts) -> Plan {
             if let Some(plan) = heal::heal(facts, submission, job) {
                 return plan;
             }
+            if is_orphaned(facts) {
+                return stop::orphan(facts, submission);
+            }
             let planned = match stopped_by(facts) {
                 Some(by) => stop::stop(facts, submission, job, by),
                 None => follow::follow(facts, submission, job),
             };
             heal::and_again(facts, planned)
+        }
+    }
+}
+
+/// Whether the object goes and its job stays.
+fn is_orphaned(facts: &Facts) -> bool {
+    match facts.wishes.on_deletion {
+        ExportDeletionPolicy::Cancel => false,
+        ExportDeletionPolicy::Orphan => facts.life == Life::Deleting,
+    }
+}
+
+/// By when a pass is due whatever happens: the end of the time that the export may take.
+#[must_use]
+pub fn due_by(facts: &Facts) -> Option<Timestamp> {
+    match (&facts.record, stopped_by(facts)) {
+        (Record::Ended(_), _) | (_, Some(_)) => None,
+        (Record::Fresh { attempt: _ } | Record::Open(_) | Record::Known(_, _), None) => {
+            facts.wishes.deadline
         }
     }
 }
@@ -130,7 +171,7 @@ fn foreign(facts: &Facts) -> Plan {
     match (facts.life, facts.finalizer) {
         (Life::Live, _) => rest(Situation::Foreign),
         // Nothing of what such a status names is ours to cancel.
-        (Life::Deleting, _) => leave(facts, None),
+        (Life::Deleting, _) => leave(facts, Farewell::Quiet),
     }
 }
 
@@ -147,6 +188,11 @@ pub fn record(
     match (submission, job) {
         (submission, job) if ended => Record::Ended(submission.cloned().zip(job.map(JobId::new))),
         (None, None | Some(_)) => fresh(attempts.saturating_add(1)),
+        // What failed stays on record until the next attempt: it is claimed, and what to export
+        // does not change between attempts.
+        (Some(submission), None) if submission.attempt <= attempts => {
+            fresh(attempts.saturating_add(1))
+        }
         (Some(submission), Some(job)) => Record::Known(submission.clone(), JobId::new(job)),
         (Some(submission), None) => match submission.outcome {
             Some(

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use strum::{EnumIter, EnumString, IntoStaticStr};
 
 use super::super::Cause;
 use crate::{
@@ -49,6 +50,10 @@ pub enum Effect {
     Look(Submission, JobId),
     /// Record that this attempt failed; the next one begins when its time comes.
     Retry(Submission, Box<Job>),
+    /// Nothing but the status; come back after a wait that grows with each time.
+    BackOff,
+    /// Delete the object: its time is over.
+    Expire,
     /// Record the cancellation.
     IntendCancel(Cancellation),
     /// Ask the platform to cancel the job.
@@ -99,8 +104,44 @@ pub enum Situation {
     AtRest,
     /// Its status was made for another object.
     Foreign,
-    /// Its object is deleted and nothing is left to do; a warning if something may be left behind.
-    Leaving(Option<Cause>),
+    /// Its object is deleted and nothing is left to do.
+    Leaving(Farewell),
+}
+
+/// The last word about an export whose object goes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Farewell {
+    /// None: nothing is left of it.
+    Quiet,
+    /// Its job is left to run, as the object's policy says.
+    LeftToRun(Cause),
+    /// Something may be left in the platform that nobody asked to be left.
+    Warning(Cause),
+}
+
+/// The word for how an export stands, in `status.phase`: for people and columns.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumIter, EnumString, IntoStaticStr,
+)]
+pub enum Phase {
+    /// It waits, or something that it needs is wrong.
+    Pending,
+    /// Its spec says that it is not to be submitted yet.
+    Suspended,
+    /// Its request is on its way, or in doubt.
+    Submitting,
+    /// A person must say which job is its own, if one is.
+    Ambiguous,
+    /// The platform has it.
+    Running,
+    /// It is being cancelled.
+    Cancelling,
+    /// It ended well.
+    Succeeded,
+    /// It ended badly.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
 }
 
 /// How an export ended.
@@ -110,6 +151,10 @@ pub enum Ending {
     Succeeded(DataAvailability),
     /// The platform says that it failed.
     Failed,
+    /// An attempt failed, and by now no other may follow.
+    NoFurtherAttempt(Cause),
+    /// The platform had the job and does not show it any more.
+    Vanished(Cause),
     /// It was cancelled in the platform, not by this object.
     CancelledInPlatform,
     /// It was cancelled by this object, or never submitted.
@@ -125,6 +170,50 @@ pub enum DataAvailability {
     Readable,
     /// It could not be seen, or not all of it: why.
     Unknown(Cause),
+}
+
+impl Situation {
+    /// The word for it; none where nothing is left to say.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        match self {
+            Self::Waiting(_) | Self::Blocked(_) | Self::Retrying(_) | Self::Foreign => {
+                Some(Phase::Pending)
+            }
+            Self::Suspended => Some(Phase::Suspended),
+            Self::Submitting | Self::InDoubt(_) => Some(Phase::Submitting),
+            Self::Ambiguous(_) => Some(Phase::Ambiguous),
+            Self::Running(_) | Self::WaitingForBatch(_) => Some(Phase::Running),
+            Self::Cancelling(_) => Some(Phase::Cancelling),
+            Self::Ends(ending) => Some(ending.phase()),
+            Self::AtRest | Self::Leaving(_) => None,
+        }
+    }
+}
+
+impl Ending {
+    /// The word for it.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        match self {
+            Self::Succeeded(_) => Phase::Succeeded,
+            Self::Failed
+            | Self::NoFurtherAttempt(_)
+            | Self::Vanished(_)
+            | Self::Rejected(_)
+            | Self::Cancelled(CancelledBy::Deadline) => Phase::Failed,
+            Self::CancelledInPlatform
+            | Self::Cancelled(CancelledBy::Spec | CancelledBy::Deletion) => Phase::Cancelled,
+        }
+    }
+}
+
+impl Phase {
+    /// As it stands in the status.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 pub(super) fn plan(situation: Situation, effect: Effect) -> Plan {

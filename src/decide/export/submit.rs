@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     super::{Cause, Finalizer, Need, creation::Posted, intent_times, request},
-    evidence,
+    again, evidence,
     facts::{Beginning, DatasetCheck, Destination, Echo, Facts, Identity, List, Pause, Wish},
-    plan::{Back, Effect, Plan, Situation, plan, rest},
+    plan::{Back, Effect, Farewell, Plan, Situation, plan, rest},
     stop::{leave, never_submitted, stopped_by},
 };
 use crate::{
@@ -91,7 +91,10 @@ pub fn came_to(
 /// Nothing of this attempt was taken: it is submitted once all that it needs is there.
 pub(super) fn submit(facts: &Facts, attempt: i64) -> Plan {
     if let Some(by) = stopped_by(facts) {
-        return never_submitted(facts, by);
+        return last_look(facts, attempt, by).unwrap_or_else(|| never_submitted(facts, by));
+    }
+    if let Some(ending) = again::no_further(facts, attempt) {
+        return rest(Situation::Ends(ending));
     }
     if facts.wishes.suspend == Wish::Present {
         return rest(Situation::Suspended);
@@ -210,7 +213,7 @@ fn look_first(facts: &Facts, destination: &Destination, attempt: i64) -> Option<
 pub(super) fn send(facts: &Facts, submission: &Submission) -> Plan {
     let stopped = stopped_by(facts);
     if stopped == Some(CancelledBy::Deletion) {
-        return leave(facts, None);
+        return leave(facts, Farewell::Quiet);
     }
     if let (Need::Met(destination), None, Wish::Absent, Finalizer::Present) = (
         &facts.destination,
@@ -239,6 +242,27 @@ pub(super) fn send(facts: &Facts, submission: &Submission) -> Plan {
     plan(Situation::Submitting, Effect::Settle(unsent))
 }
 
+/// What is to end before it was submitted may have been submitted by a record that a restored
+/// backup has lost, and its job would go on unnoticed. An object that is held no more goes at once,
+/// and one that is deleted does not wait for a list that cannot be read.
+fn last_look(facts: &Facts, attempt: i64, by: CancelledBy) -> Option<Plan> {
+    let destination = match &facts.destination {
+        Need::Met(destination) => destination,
+        Need::Waiting(_) | Need::Wrong(_) => return None,
+    };
+    match (by, facts.finalizer, &facts.list) {
+        (CancelledBy::Deletion, Finalizer::Absent, _)
+        | (CancelledBy::Deletion, Finalizer::Present, List::Failed(_)) => return None,
+        (CancelledBy::Deletion, Finalizer::Present, List::NotYet | List::Read(_))
+        | (CancelledBy::Spec | CancelledBy::Deadline, _, _) => {}
+    }
+    let plan = look_first(facts, destination, attempt)?;
+    match (by, &plan.effect) {
+        (CancelledBy::Deletion, Effect::LookAgain(_) | Effect::WakeAt(_)) => None,
+        _ => Some(plan),
+    }
+}
+
 /// The job is this submission's.
 pub(super) fn adopt(
     submission: &Submission,
@@ -257,17 +281,15 @@ pub(super) fn adopt(
 }
 
 fn waits(Pause { until, cause }: &Pause) -> Situation {
-    let cause = |message| Cause::new(cause.reason, message);
-    match cause("").reason {
-        Reason::RetryScheduled => {
-            Situation::Retrying(cause(&format!("the next attempt begins after {until}")))
-        }
+    let with = |message| Cause::new(cause.reason, message);
+    match cause.reason {
+        Reason::RetryScheduled => Situation::Retrying(cause.clone()),
         // The credential lacks a right: somebody must give it.
-        Reason::AccessDenied => Situation::Blocked(cause(&format!(
+        Reason::AccessDenied => Situation::Blocked(with(format!(
             "the credential may not start exports. Give its role the permission; the request is \
              sent again when the connection or its Secret changes, and after {until}"
         ))),
-        _ => Situation::Waiting(cause(&format!(
+        _ => Situation::Waiting(with(format!(
             "the last request was not taken; it is sent again after {until}"
         ))),
     }

@@ -19,6 +19,8 @@ use crate::{
 };
 
 mod doubt;
+mod goes;
+mod life;
 mod stops;
 
 const NONCE: &str = "this-pass";
@@ -79,6 +81,11 @@ fn body() -> Value {
     json!({ "fields": "a,b" })
 }
 
+const DELAYS: Delays = Delays {
+    first: SignedDuration::from_secs(30),
+    longest: SignedDuration::from_mins(30),
+};
+
 const FRESH: Record = Record::Fresh { attempt: 1 };
 
 fn facts(record: Record) -> Facts {
@@ -86,6 +93,8 @@ fn facts(record: Record) -> Facts {
         now: at(1),
         created: at(-60),
         life: Life::Live,
+        departure: Departure::Ordinary,
+        request: Request::Absent,
         finalizer: Finalizer::Present,
         identity: identity(),
         wishes: Wishes::default(),
@@ -102,6 +111,11 @@ fn facts(record: Record) -> Facts {
         rejected: None,
         sighting: Sighting::Unseen,
         sighted: Sighted::Before,
+        missing_since: None,
+        asked: Asked::NotYet,
+        failed: None,
+        ended_at: None,
+        managed: None,
         doubles: Vec::new(),
         surplus: Vec::new(),
         held: None,
@@ -117,6 +131,8 @@ fn facts(record: Record) -> Facts {
             },
             batch: seconds(600),
             cancel: seconds(600),
+            missing: seconds(600),
+            retry: DELAYS,
         },
     }
 }
@@ -187,6 +203,7 @@ fn cancelling(accepted: Option<Timestamp>, now: Timestamp) -> Facts {
         requested_at: at(0),
         by: CancelledBy::Deletion,
         accepted_at: accepted,
+        final_status: None,
     };
     let facts = known_with(seen("PROCESSING", Batches::NotAsked));
     Facts {
@@ -259,7 +276,7 @@ fn a_status_made_for_another_object_is_not_read_and_nothing_of_it_is_cancelled()
         let plan = decide(&deleted(facts(record)));
         assert_eq!(
             (plan.situation, plan.effect),
-            (Situation::Leaving(None), Effect::Release)
+            (Situation::Leaving(Farewell::Quiet), Effect::Release)
         );
     }
 }
@@ -352,7 +369,14 @@ fn a_job_whose_connection_goes_elsewhere_is_neither_judged_nor_cancelled() {
         decide(&facts).situation,
         Situation::Running(Some(_))
     ));
-    let plan = decide(&deleted(facts));
+    let Effect::IntendCancel(cancellation) = decide(&deleted(facts.clone())).effect else {
+        panic!()
+    };
+    let recorded = Facts {
+        cancellation: Some(cancellation),
+        ..deleted(facts)
+    };
+    let plan = decide(&recorded);
     assert!(matches!(plan.situation, Situation::Cancelling(_)));
     assert_eq!(plan.effect, Effect::Rest);
 }

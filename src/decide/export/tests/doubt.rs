@@ -119,7 +119,7 @@ fn a_request_is_not_sent_if_the_answer_to_the_intent_shows_that_anything_has_cha
     let plan = decide(&deleted(held(open())));
     assert_eq!(
         (plan.situation, plan.effect),
-        (Situation::Leaving(None), Effect::Release)
+        (Situation::Leaving(Farewell::Quiet), Effect::Release)
     );
 }
 
@@ -335,6 +335,54 @@ fn that_there_is_none_counts_only_from_a_reading_that_is_whole() {
         ..flawed
     };
     assert!(is_ambiguous(&settled_by(Echo::Yes, lasting)));
+}
+
+#[test]
+fn what_may_have_been_submitted_before_the_process_began_is_looked_for_before_it_ends() {
+    let cancelled = Facts {
+        beginning: Beginning::Unseen,
+        wishes: Wishes {
+            cancel: Wish::Present,
+            ..Wishes::default()
+        },
+        ..facts(FRESH)
+    };
+    let deleted = Facts {
+        beginning: Beginning::Unseen,
+        life: Life::Deleting,
+        ..facts(FRESH)
+    };
+    let failed = || List::Failed(Cause::new(Reason::PlatformUnavailable, "down"));
+    for stopped in [&cancelled, &deleted] {
+        assert!(matches!(decide(stopped).effect, Effect::ReadList(_)));
+        let ours = job("PROCESSING");
+        let found = Facts {
+            list: List::Read(read_at(1, vec![ours])),
+            ..stopped.clone()
+        };
+        assert!(matches!(decide(&found).effect, Effect::Adopt(_, _)));
+        let none = Facts {
+            list: List::Read(read_at(1, Vec::new())),
+            ..stopped.clone()
+        };
+        assert!(matches!(
+            decide(&none).situation,
+            Situation::Ends(Ending::Cancelled(_)) | Situation::Leaving(Farewell::Quiet)
+        ));
+    }
+    let unread = |stopped: &Facts| {
+        decide(&Facts {
+            list: failed(),
+            ..stopped.clone()
+        })
+    };
+    assert!(matches!(unread(&cancelled).effect, Effect::LookAgain(_)));
+    assert_eq!(unread(&deleted).effect, Effect::Release, "does not wait");
+    let let_go = Facts {
+        finalizer: Finalizer::Absent,
+        ..deleted
+    };
+    assert_eq!(decide(&let_go).effect, Effect::Rest);
 }
 
 #[test]

@@ -19,6 +19,7 @@ fn recorded(facts: Facts, by: CancelledBy, accepted: Option<Timestamp>) -> Facts
             requested_at: at(0),
             by,
             accepted_at: accepted,
+            final_status: None,
         }),
         ..facts
     }
@@ -90,7 +91,7 @@ fn a_deletion_in_doubt_is_recorded_settled_and_then_let_go() {
     };
     assert_eq!(
         decide(&none),
-        plan(Situation::Leaving(None), Effect::Release)
+        plan(Situation::Leaving(Farewell::Quiet), Effect::Release)
     );
 }
 
@@ -112,7 +113,7 @@ fn a_deletion_whose_doubt_lasts_is_let_go_at_its_deadline_with_a_warning_that_na
         CancelledBy::Deletion,
         None,
     );
-    let Situation::Leaving(Some(cause)) = decide(&doubt).situation else {
+    let Situation::Leaving(Farewell::Warning(cause)) = decide(&doubt).situation else {
         panic!()
     };
     assert_eq!(cause.reason, Reason::DeletedInDoubt);
@@ -177,7 +178,7 @@ fn a_deletion_of_a_finished_job_makes_no_call() {
         let plan = decide(&deleted(known_with(sighting)));
         assert_eq!(
             (plan.situation, plan.effect),
-            (Situation::Leaving(None), Effect::Release)
+            (Situation::Leaving(Farewell::Quiet), Effect::Release)
         );
     }
 }
@@ -186,7 +187,7 @@ fn a_deletion_of_a_finished_job_makes_no_call() {
 fn a_cancellation_that_does_not_end_is_let_go_with_a_warning_that_names_the_job() {
     let plan = decide(&cancelling(Some(at(0)), at(600)));
     assert_eq!(plan.effect, Effect::Release);
-    let Situation::Leaving(Some(cause)) = plan.situation else {
+    let Situation::Leaving(Farewell::Warning(cause)) = plan.situation else {
         panic!()
     };
     assert_eq!(cause.reason, Reason::CancelTimedOut);
@@ -203,7 +204,10 @@ fn a_job_has_its_time_to_stop_from_when_the_platform_said_that_it_will() {
     };
     assert_eq!(until, Some(at(1300)));
     let over = late(Some(at(700)), 1300);
-    assert!(matches!(over.situation, Situation::Leaving(Some(_))));
+    assert!(matches!(
+        over.situation,
+        Situation::Leaving(Farewell::Warning(_))
+    ));
 }
 
 #[test]
@@ -481,7 +485,7 @@ fn an_object_goes_when_its_surplus_job_is_cancelled_or_its_deadline_is_over() {
     assert_eq!(held.effect, Effect::WakeAt(at(6)));
     let late = with(refused(), 601);
     assert_eq!(late.effect, Effect::Release);
-    let Situation::Leaving(Some(cause)) = late.situation else {
+    let Situation::Leaving(Farewell::Warning(cause)) = late.situation else {
         panic!()
     };
     assert!(cause.message.contains("job 24116"), "{cause:?}");
