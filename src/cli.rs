@@ -6,8 +6,12 @@ use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::{
+    api::ExportDeletionPolicy,
     control::Settings,
-    decide::{Windows, export::Limits},
+    decide::{
+        Windows,
+        export::{Delays, Limits},
+    },
     lease::{self, Terms},
     platform::Timeouts,
     polling::Intervals,
@@ -81,8 +85,8 @@ pub struct RunArgs {
     /// Check a connection that works again after this time.
     #[arg(long, default_value = "10m", value_name = "TIME")]
     pub connection_recheck: SignedDuration,
-    /// Read a dataset again after this time.
-    #[arg(long, default_value = "5m", value_name = "TIME")]
+    /// Read a dataset again, and mend it if it differs, after this time (and up to a tenth).
+    #[arg(long, default_value = "30m", value_name = "TIME")]
     pub dataset_refresh: SignedDuration,
     /// A request to create must leave within this time of its recorded intent.
     #[arg(long, default_value = "10s", value_name = "TIME")]
@@ -102,6 +106,20 @@ pub struct RunArgs {
     /// Wait this long for a cancelled export to end before its object is let go.
     #[arg(long, default_value = "10m", value_name = "TIME")]
     pub cancel_deadline: SignedDuration,
+    /// Count a job as gone that the platform had and has not shown for this time.
+    #[arg(long, default_value = "10m", value_name = "TIME")]
+    pub missing_job_grace: SignedDuration,
+    /// Wait this long before the second attempt of an export that failed; twice as long before
+    /// each further one.
+    #[arg(long, default_value = "30s", value_name = "TIME")]
+    pub retry_delay_min: SignedDuration,
+    /// Wait no longer than this before a further attempt.
+    #[arg(long, default_value = "30m", value_name = "TIME")]
+    pub retry_delay_max: SignedDuration,
+    /// What becomes of an export that has not ended when its object is deleted, where neither the
+    /// object nor its namespace says so.
+    #[arg(long, value_enum, default_value = "Cancel", value_name = "POLICY")]
+    pub deletion_policy: ExportDeletionPolicy,
     /// Give up a connection attempt to the platform after this time.
     #[arg(long, default_value = "10s", value_name = "TIME")]
     pub connect_timeout: SignedDuration,
@@ -137,9 +155,9 @@ pub enum FlagError {
     /// A time is zero or negative.
     #[error("--{0} must be more than zero")]
     NotPositive(&'static str),
-    /// The bounds of polling are the wrong way round.
-    #[error("--poll-interval-min must not be more than --poll-interval-max")]
-    Bounds,
+    /// Two bounds are the wrong way round.
+    #[error("--{0}-min must not be more than --{0}-max")]
+    Bounds(&'static str),
     /// Two times are the wrong way round.
     #[error("--{0} must be more than --{1}")]
     NotMore(&'static str, &'static str),
@@ -198,6 +216,10 @@ impl RunArgs {
             visibility_window,
             batch_deadline,
             cancel_deadline,
+            missing_job_grace,
+            retry_delay_min,
+            retry_delay_max,
+            deletion_policy,
             connect_timeout,
             call_timeout,
             drain_timeout,
@@ -213,7 +235,7 @@ impl RunArgs {
             max: positive("poll-interval-max", poll_interval_max)?,
         };
         if intervals.min > intervals.max {
-            return Err(FlagError::Bounds);
+            return Err(FlagError::Bounds("poll-interval"));
         }
         let send = signed("send-window", send_window)?;
         let gateway = signed("gateway-window", gateway_window)?;
@@ -234,20 +256,7 @@ impl RunArgs {
             .into_iter()
             .map(|path| std::fs::read(&path).map_err(|source| FlagError::File { path, source }))
             .collect::<Result<_, _>>()?;
-        let terms = Terms {
-            duration: positive("lease-duration", lease_duration)?,
-            renew_deadline: positive("lease-renew-deadline", lease_renew_deadline)?,
-            renew_period: positive("lease-renew-period", lease_renew_period)?,
-        };
-        if terms.duration <= terms.renew_deadline {
-            return Err(FlagError::NotMore("lease-duration", "lease-renew-deadline"));
-        }
-        if terms.renew_deadline <= terms.renew_period {
-            return Err(FlagError::NotMore(
-                "lease-renew-deadline",
-                "lease-renew-period",
-            ));
-        }
+        let terms = terms(lease_duration, lease_renew_deadline, lease_renew_period)?;
         let election = lease::Settings {
             name: lease_name,
             namespace: lease_namespace,
@@ -256,10 +265,13 @@ impl RunArgs {
         let settings = Settings {
             allowed_hosts,
             allow_http,
+            deletion_policy,
             limits: Limits {
                 windows,
                 batch: signed("batch-deadline", batch_deadline)?,
                 cancel: signed("cancel-deadline", cancel_deadline)?,
+                missing: signed("missing-job-grace", missing_job_grace)?,
+                retry: delays(retry_delay_min, retry_delay_max)?,
             },
             timeouts,
             recheck: positive("connection-recheck", connection_recheck)?,
@@ -277,6 +289,41 @@ impl RunArgs {
             election: leader_elect.then_some(election),
         })
     }
+}
+
+/// The times of a lease; a holder has stopped before another may take over.
+fn terms(
+    duration: SignedDuration,
+    renew_deadline: SignedDuration,
+    renew_period: SignedDuration,
+) -> Result<Terms, FlagError> {
+    let terms = Terms {
+        duration: positive("lease-duration", duration)?,
+        renew_deadline: positive("lease-renew-deadline", renew_deadline)?,
+        renew_period: positive("lease-renew-period", renew_period)?,
+    };
+    if terms.duration <= terms.renew_deadline {
+        return Err(FlagError::NotMore("lease-duration", "lease-renew-deadline"));
+    }
+    if terms.renew_deadline <= terms.renew_period {
+        return Err(FlagError::NotMore(
+            "lease-renew-deadline",
+            "lease-renew-period",
+        ));
+    }
+    Ok(terms)
+}
+
+/// The waits between attempts.
+fn delays(first: SignedDuration, longest: SignedDuration) -> Result<Delays, FlagError> {
+    let delays = Delays {
+        first: signed("retry-delay-min", first)?,
+        longest: signed("retry-delay-max", longest)?,
+    };
+    if delays.first > delays.longest {
+        return Err(FlagError::Bounds("retry-delay"));
+    }
+    Ok(delays)
 }
 
 fn signed(flag: &'static str, time: SignedDuration) -> Result<SignedDuration, FlagError> {
@@ -337,7 +384,10 @@ mod tests {
     #[test]
     fn bounds_the_wrong_way_round_are_refused() {
         let flags = ["--poll-interval-min", "2m", "--poll-interval-max", "1m"];
-        assert!(matches!(run(&flags), Err(FlagError::Bounds)));
+        assert!(matches!(
+            run(&flags),
+            Err(FlagError::Bounds("poll-interval"))
+        ));
     }
 
     #[test]

@@ -1,6 +1,10 @@
-//! Metrics. Every label's value comes from a closed set; no object's name is ever one.
+//! Metrics. Every label's value comes from a closed set, but for those of what was let go with
+//! something left in the platform: an alert has to name it. Of these only the latest are kept.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -13,6 +17,8 @@ use crate::platform::CallRecord;
 /// Buckets of a pass in seconds: from one write to the API server up to the longest call of the
 /// platform.
 const PASS_BUCKETS: [f64; 8] = [0.01, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
+/// How many of the objects that were let go with something left in the platform are named.
+const LET_GO: usize = 100;
 
 /// What the operator counts.
 pub struct Metrics {
@@ -24,6 +30,9 @@ pub struct Metrics {
     submissions: Family<OutcomeLabel, Counter>,
     ends: Family<ReasonOnly, Counter>,
     invalid: Family<KindLabel, Counter>,
+    let_go: Family<LetGo, Gauge>,
+    /// The labels of the family, the latest last.
+    let_go_order: Mutex<VecDeque<LetGo>>,
     followed: Gauge,
     leader: Gauge,
 }
@@ -60,6 +69,21 @@ struct OutcomeLabel {
     outcome: &'static str,
 }
 
+/// An object that was let go with something left in the platform.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LetGo {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// What may be left: the ids of jobs or of a dataset, or a request id.
+    pub left: String,
+    /// Why.
+    pub reason: &'static str,
+}
+
 impl Metrics {
     /// All metrics, at zero.
     #[must_use]
@@ -73,6 +97,7 @@ impl Metrics {
         let submissions = Family::<OutcomeLabel, Counter>::default();
         let ends = Family::<ReasonOnly, Counter>::default();
         let invalid = Family::<KindLabel, Counter>::default();
+        let let_go = Family::<LetGo, Gauge>::default();
         let followed = Gauge::default();
         let leader = Gauge::default();
         registry.register_with_unit(
@@ -108,6 +133,12 @@ impl Metrics {
             "Objects that could not be read in this version of the API",
             invalid.clone(),
         );
+        registry.register_with_unit(
+            "let_go_timestamp",
+            "Objects that were let go with something left in the platform, and when",
+            Unit::Seconds,
+            let_go.clone(),
+        );
         registry.register(
             "exports_followed",
             "Exports that are polled",
@@ -127,6 +158,8 @@ impl Metrics {
             submissions,
             ends,
             invalid,
+            let_go,
+            let_go_order: Mutex::default(),
             followed,
             leader,
         })
@@ -174,6 +207,23 @@ impl Metrics {
         self.ends.get_or_create(&ReasonOnly { reason }).inc();
     }
 
+    /// An object was let go at this time, with something left in the platform. Of these the latest
+    /// hundred are named.
+    pub fn let_go(&self, left: &LetGo, at: jiff::Timestamp) {
+        let mut order = self
+            .let_go_order
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        order.retain(|known| known != left);
+        order.push_back(left.clone());
+        if order.len() > LET_GO
+            && let Some(oldest) = order.pop_front()
+        {
+            self.let_go.remove(&oldest);
+        }
+        self.let_go.get_or_create(left).set(at.as_second());
+    }
+
     /// An object of this kind could not be read.
     pub fn invalid(&self, kind: &'static str) {
         self.invalid.get_or_create(&KindLabel { kind }).inc();
@@ -192,5 +242,31 @@ impl Metrics {
         let mut text = String::with_capacity(16 * 1024);
         text::encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn of_what_was_let_go_the_latest_are_named_and_no_more() {
+        let metrics = Metrics::new();
+        for number in 0..=LET_GO {
+            let left = LetGo {
+                kind: "ExportJob",
+                namespace: "n".into(),
+                name: format!("o{number}"),
+                left: number.to_string(),
+                reason: "Abandoned",
+            };
+            metrics.let_go(&left, Timestamp::UNIX_EPOCH);
+        }
+        let text = metrics.encode(0, false).unwrap_or_default();
+        let named = text.matches("let_go_timestamp_seconds{").count();
+        assert_eq!(named, LET_GO);
+        assert!(text.contains("name=\"o100\"") && !text.contains("name=\"o0\""));
     }
 }

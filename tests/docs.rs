@@ -12,7 +12,7 @@ use std::{
 use aep_export_operator::{
     api::{self, ExportJob, PlatformConnection, ProfileDataset, Reason},
     cli::Cli,
-    metrics::Metrics,
+    metrics::{LetGo, Metrics},
     platform::CallRecord,
 };
 use clap::CommandFactory;
@@ -138,6 +138,14 @@ fn every_metric_has_a_row_and_no_row_is_of_another_name() {
     metrics.submission("o");
     metrics.end("r");
     metrics.invalid("k");
+    let left = LetGo {
+        kind: "k",
+        namespace: "n".into(),
+        name: "o".into(),
+        left: "1".into(),
+        reason: "r",
+    };
+    metrics.let_go(&left, jiff::Timestamp::UNIX_EPOCH);
     metrics.call(&CallRecord {
         operation: "o",
         outcome: "o",

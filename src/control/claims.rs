@@ -43,13 +43,26 @@ struct Inner {
     waiting: Vec<Waiting>,
     tombstones: Vec<Tombstone>,
     /// The attempts that this process saw begin, or looked for, by UID.
-    begun: HashMap<String, i64>,
+    begun: HashMap<String, Begun>,
     /// Every object that is there, by UID.
     met: HashMap<String, Met>,
     /// Before this time an object may have been deleted unnoticed.
     complete_from: Option<Instant>,
     /// When everything was last listed.
     listed: Option<Instant>,
+}
+
+/// An attempt that this process saw begin, or looked for.
+struct Begun {
+    attempt: i64,
+    /// Whether it was on record that its request was sent.
+    sent: Sent,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    NotYet,
+    OnRecord,
 }
 
 /// An object that is there.
@@ -104,9 +117,10 @@ impl Claims {
         // Should this submission be missing from a later state of the object, that one is of a
         // backup: the attempt may then have been submitted before.
         if let Some(attempt) = sent_attempt(export)
-            && inner.begun.get(&uid) == Some(&attempt)
+            && let Some(begun) = inner.begun.get_mut(&uid)
+            && begun.attempt == attempt
         {
-            inner.begun.remove(&uid);
+            begun.sent = Sent::OnRecord;
         }
         let target = match claim(export) {
             Some(object) => {
@@ -135,7 +149,7 @@ impl Claims {
         {
             let mut inner = self.inner();
             if fresh && !restored && !inner.met.contains_key(&uid) {
-                inner.begun.insert(uid, 1);
+                inner.begun.insert(uid, Begun::new(1));
             }
         }
         self.observe(export);
@@ -184,13 +198,29 @@ impl Claims {
 
     /// An attempt began in this process, or a job of it was looked for.
     pub fn begun(&self, uid: &str, attempt: i64) {
-        self.inner().begun.insert(uid.to_owned(), attempt);
+        let begun = Begun::new(attempt);
+        self.inner().begun.insert(uid.to_owned(), begun);
+    }
+
+    /// An attempt failed, and another follows. This process sees that one begin if it saw the
+    /// failed one begin; else that one may have been sent before, by a record that a restored
+    /// backup has lost.
+    pub fn failed(&self, uid: &str, attempt: i64) {
+        let mut inner = self.inner();
+        let begun = inner.begun.remove(uid);
+        if begun.is_some_and(|begun| begun.attempt == attempt) {
+            let next = Begun::new(attempt.saturating_add(1));
+            inner.begun.insert(uid.to_owned(), next);
+        }
     }
 
     /// Whether this process saw the attempt begin.
     #[must_use]
     pub fn has_begun(&self, uid: &str, attempt: i64) -> bool {
-        self.inner().begun.get(uid) == Some(&attempt)
+        self.inner()
+            .begun
+            .get(uid)
+            .is_some_and(|begun| begun.attempt == attempt && begun.sent == Sent::NotYet)
     }
 
     /// An object is gone. A job of it may appear until its submission's time is over.
@@ -419,6 +449,15 @@ pub enum Taken {
     No,
 }
 
+impl Begun {
+    fn new(attempt: i64) -> Self {
+        Self {
+            attempt,
+            sent: Sent::NotYet,
+        }
+    }
+}
+
 /// The attempt whose request on record may have been taken, or was.
 fn sent_attempt(export: &ExportJob) -> Option<i64> {
     let submission = export.status.as_ref()?.submission.as_ref()?;
@@ -464,8 +503,12 @@ fn claim(export: &ExportJob) -> Option<Object> {
         .chain(earlier)
         .map(JobId::new)
         .collect();
-    let settled =
-        status.job_id.is_some() || status.completion_time.is_some() || is_untaken(submission);
+    // What failed stays on record until the next attempt.
+    let failed = |attempt: &crate::api::Attempt| attempt.attempt >= submission.attempt;
+    let settled = status.job_id.is_some()
+        || status.completion_time.is_some()
+        || is_untaken(submission)
+        || status.attempts.iter().any(failed);
     Some(Object {
         name: format!(
             "ExportJob {} of namespace {}",

@@ -4,13 +4,17 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use super::{
     Context,
+    finalizers::finalizer,
+    holds::Held,
     tenants::{ConnectionKey, Tenant},
 };
 use crate::{
     api::{
-        Condition, ConditionType, ConnectionRef, ExportJob, ProfileDataset, Reason, find, is_true,
+        CONNECTION_FINALIZER, Condition, ConditionType, ConnectionRef, DATASET_FINALIZER,
+        DatasetDeletionPolicy, ExportJob, ProfileDataset, Reason, Submission, SubmissionOutcome,
+        Target, find, is_true,
     },
-    decide::Need,
+    decide::{Finalizer, Need},
     platform::DatasetId,
 };
 
@@ -20,11 +24,12 @@ impl Context {
         let ConnectionRef { kind: _, name } = reference;
         let object = ObjectRef::new(name).within(namespace);
         let Some(connection) = self.stores.connections.get(&object) else {
-            return Need::waiting(
-                Reason::ConnectionNotFound,
-                format!("PlatformConnection {name} is not in namespace {namespace}: create it"),
-            );
+            let reason = Reason::ConnectionNotFound;
+            return not_there(reason, "PlatformConnection", name, namespace);
         };
+        if connection.metadata.deletion_timestamp.is_some() {
+            return being_deleted(Reason::ConnectionNotReady, "PlatformConnection", name);
+        }
         if let Some(tenant) = self
             .shared
             .tenants
@@ -55,11 +60,11 @@ impl Context {
     pub(super) fn dataset(&self, namespace: &str, name: &str) -> Need<(DatasetId, ConnectionRef)> {
         let object = ObjectRef::new(name).within(namespace);
         let Some(dataset) = self.stores.datasets.get(&object) else {
-            return Need::waiting(
-                Reason::DatasetNotFound,
-                format!("ProfileDataset {name} is not in namespace {namespace}: create it"),
-            );
+            return not_there(Reason::DatasetNotFound, "ProfileDataset", name, namespace);
         };
+        if dataset.metadata.deletion_timestamp.is_some() {
+            return being_deleted(Reason::DatasetNotReady, "ProfileDataset", name);
+        }
         let status = dataset.status.as_ref();
         let conditions = status.map_or(&[][..], |status| &status.conditions);
         let current = status.and_then(|s| s.observed_generation) == dataset.metadata.generation;
@@ -106,14 +111,149 @@ impl Context {
         }
     }
 
-    /// Whether something begun with this connection is not finished.
+    /// Wakes the dataset of an export that has begun, has ended or is gone, if that is news to it.
+    pub(super) fn wake_dataset_of(&self, export: &ExportJob) {
+        let (Some(name), Some(namespace)) = (into(export), export.namespace()) else {
+            return;
+        };
+        let Some(dataset) = self
+            .stores
+            .datasets
+            .get(&ObjectRef::new(name).within(&namespace))
+        else {
+            return;
+        };
+        let status = dataset.status.as_ref();
+        let shows = status.is_some_and(|status| is_true(&status.conditions, ConditionType::InUse));
+        let held = finalizer(&*dataset, DATASET_FINALIZER) == Finalizer::Present;
+        let runs = is_begun(export) && !is_ended(export);
+        // Most often nothing is new, and the exports need not be counted.
+        let news = match (runs, shows || held) {
+            (true, _) => !(shows && held),
+            (false, true) => self.users_of_dataset(&namespace, name).is_empty(),
+            (false, false) => false,
+        };
+        let leaves = dataset.metadata.deletion_timestamp.is_some();
+        if news || (leaves && held) {
+            self.shared.datasets.poke(ObjectRef::from_obj(&*dataset));
+        }
+    }
+
+    /// Wakes the connection of a dataset that changed or is gone, if it is held, or shall be.
+    pub(super) fn wake_connection_of(&self, dataset: &ProfileDataset) {
+        let namespace = dataset.namespace().unwrap_or_default();
+        let object = ObjectRef::new(&dataset.spec.connection_ref.name).within(&namespace);
+        let Some(connection) = self.stores.connections.get(&object) else {
+            return;
+        };
+        let held = finalizer(&*connection, CONNECTION_FINALIZER) == Finalizer::Present;
+        if held || is_clean_up_due(dataset) {
+            self.shared.connections.poke(object);
+        }
+    }
+
+    /// Whether something begun with a connection of this name is not finished.
     pub(super) fn needs_connection(&self, key: &ConnectionKey) -> bool {
-        self.stores.exports.state().iter().any(|export| {
-            export.namespace().as_deref() == Some(&key.namespace)
-                && recorded_connection(export) == Some(&key.name)
-                && is_begun(export)
-                && !is_ended(export)
-        })
+        !self.users_of_connection(key, |_| true).is_empty()
+    }
+
+    /// What was begun with this connection, or is about to, and is not finished, by kind and
+    /// name: exports that have not ended, and datasets that are to be deleted with their objects.
+    /// One that was begun with a connection of the same name to elsewhere has no use for this one.
+    pub(super) fn users_of_connection(
+        &self,
+        key: &ConnectionKey,
+        serves: impl Fn(&Target) -> bool,
+    ) -> Vec<String> {
+        let held = Held::Connection(key.clone());
+        let exports = self.users(&key.namespace, &held, |export, submission| {
+            recorded_connection(export) == Some(&key.name) && serves(&submission.target)
+        });
+        let exports = exports.iter().map(|name| format!("ExportJob {name}"));
+        let datasets = self.datasets_to_clean_up(key, &serves);
+        let datasets = datasets.iter().map(|name| format!("ProfileDataset {name}"));
+        exports.chain(datasets).collect()
+    }
+
+    /// The datasets of this connection that are to be deleted with their objects: by name.
+    fn datasets_to_clean_up(
+        &self,
+        key: &ConnectionKey,
+        serves: impl Fn(&Target) -> bool,
+    ) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .stores
+            .datasets
+            .state()
+            .iter()
+            .filter(|dataset| dataset.namespace().as_deref() == Some(&key.namespace))
+            .filter(|dataset| dataset.spec.connection_ref.name == key.name)
+            .filter(|dataset| is_clean_up_due(dataset) && is_made(dataset, &serves))
+            .map(|dataset| dataset.name_any())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// The exports that run into this dataset, or are about to: by name.
+    pub(super) fn users_of_dataset(&self, namespace: &str, name: &str) -> Vec<String> {
+        let held = Held::Dataset {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        self.users(namespace, &held, |export, _| into(export) == Some(name))
+    }
+
+    /// The exports that run into this dataset of the Catalog by whatever way, or may: by name, but
+    /// for those of other namespaces, whose names are nobody's business here.
+    pub(super) fn exports_into(&self, namespace: &str, id: &DatasetId) -> Vec<String> {
+        let runs = |export: &ExportJob| {
+            let submission = export.status.as_ref()?.submission.as_ref()?;
+            let into = submission.target.dataset_id.as_deref()?;
+            Some(into == id.as_str() && !is_ended(export))
+        };
+        let mut names: Vec<String> = self
+            .stores
+            .exports
+            .state()
+            .iter()
+            .filter(|export| runs(export) == Some(true))
+            .map(|export| {
+                if export.namespace().as_deref() == Some(namespace) {
+                    export.name_any()
+                } else {
+                    "of another namespace".to_owned()
+                }
+            })
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn users(
+        &self,
+        namespace: &str,
+        held: &Held,
+        uses: impl Fn(&ExportJob, &Submission) -> bool,
+    ) -> Vec<String> {
+        let holders = self.shared.holds.of(held);
+        let holds = |export: &ExportJob| export.uid().is_some_and(|uid| holders.contains(&uid));
+        let mut names: Vec<String> = self
+            .stores
+            .exports
+            .state()
+            .iter()
+            .filter(|export| export.namespace().as_deref() == Some(namespace))
+            .filter(|export| !is_ended(export))
+            .filter(|export| match begun(export) {
+                Some(submission) => uses(export, submission),
+                None => holds(export),
+            })
+            .map(|export| export.name_any())
+            .collect();
+        names.sort();
+        names
     }
 
     fn uses_connection(&self, export: &ExportJob, connection: &str) -> bool {
@@ -157,7 +297,39 @@ fn not_ready<T>(
     }
 }
 
-fn into(export: &ExportJob) -> Option<&str> {
+/// Something that an object names and that is not there.
+pub(super) fn not_there<T>(reason: Reason, kind: &str, name: &str, namespace: &str) -> Need<T> {
+    let message = format!("{kind} {name} is not in namespace {namespace}: create it");
+    Need::waiting(reason, message)
+}
+
+/// Something that waits for what uses it, and takes nothing new.
+pub(super) fn being_deleted<T>(reason: Reason, kind: &str, name: &str) -> Need<T> {
+    let message = format!("{kind} {name} is being deleted: create it again once it is gone");
+    Need::waiting(reason, message)
+}
+
+/// Whether a dataset is to be deleted with its object.
+fn is_clean_up_due(dataset: &ProfileDataset) -> bool {
+    dataset.spec.deletion_policy == Some(DatasetDeletionPolicy::Delete)
+        && finalizer(dataset, DATASET_FINALIZER) == Finalizer::Present
+}
+
+/// Whether a dataset was made, or may have been, where a connection serves it.
+fn is_made(dataset: &ProfileDataset, serves: impl Fn(&Target) -> bool) -> bool {
+    let Some(status) = &dataset.status else {
+        return false;
+    };
+    let submitted = status.submission.as_ref();
+    let target = submitted.map(|submission| &submission.target);
+    match status.target.as_ref().or(target) {
+        Some(target) => serves(target),
+        None => status.dataset_id.is_some(),
+    }
+}
+
+/// The `ProfileDataset` that an export names.
+pub(super) fn into(export: &ExportJob) -> Option<&str> {
     export
         .spec
         .export
@@ -167,16 +339,38 @@ fn into(export: &ExportJob) -> Option<&str> {
         .map(|reference| reference.name.as_str())
 }
 
-fn recorded_connection(export: &ExportJob) -> Option<&str> {
+/// The connection that an export was begun with.
+pub(super) fn recorded_connection(export: &ExportJob) -> Option<&str> {
     let connection = export.status.as_ref()?.connection.as_ref()?;
     Some(connection.name.as_str())
 }
 
-fn is_begun(export: &ExportJob) -> bool {
-    export
-        .status
-        .as_ref()
-        .is_some_and(|status| status.submission.is_some())
+/// Whether something of an export may run in the platform, or may have yet to be settled there:
+/// that goes on with the connection that it was begun with. A request that was provably not taken
+/// is nothing begun, and neither is the wait for a next attempt.
+pub(super) fn is_begun(export: &ExportJob) -> bool {
+    begun(export).is_some()
+}
+
+/// The submission on record, if something of it is begun.
+fn begun(export: &ExportJob) -> Option<&Submission> {
+    let status = export.status.as_ref()?;
+    let submission = status.submission.as_ref()?;
+    let may_run = status.job_id.is_some()
+        || match submission.outcome {
+            Some(
+                SubmissionOutcome::NotSent
+                | SubmissionOutcome::Refused
+                | SubmissionOutcome::NotTaken,
+            ) => false,
+            None
+            | Some(
+                SubmissionOutcome::Posted
+                | SubmissionOutcome::Adopted
+                | SubmissionOutcome::Rejected,
+            ) => true,
+        };
+    may_run.then_some(submission)
 }
 
 /// Whether an export ended.

@@ -1,4 +1,7 @@
 //! Events (`events.k8s.io/v1`), on transitions only.
+//!
+//! None can be created in a namespace that is being deleted. What is worth telling of the objects
+//! in it, of a job that is left running most of all, is told in the operator's own namespace.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
@@ -12,9 +15,14 @@ use crate::api::{Reason, cut};
 /// The longest note that the API server takes, in bytes.
 const NOTE_LIMIT: usize = 1024;
 
+/// The cause that the API server gives when it creates nothing in a namespace that is being
+/// deleted.
+const TERMINATING: &str = "NamespaceTerminating";
+
 /// Publishes events.
 pub struct Events {
     recorder: Recorder,
+    home: String,
 }
 
 /// How an event is meant.
@@ -27,10 +35,12 @@ pub enum Tone {
 }
 
 impl Events {
-    /// By this recorder: one for the process, since it folds what repeats into a series.
+    /// By this recorder: one for the process, since it folds what repeats into a series. `home` is
+    /// the operator's own namespace.
     #[must_use]
-    pub fn new(recorder: Recorder) -> Self {
-        Self { recorder }
+    pub fn new(recorder: Recorder, home: &str) -> Self {
+        let home = home.to_owned();
+        Self { recorder, home }
     }
 
     /// Publishes an event of an object. One that cannot be published is only logged: it is told
@@ -62,8 +72,101 @@ impl Events {
             action: action.to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, object).await {
+        let mut told = self.recorder.publish(&event, object).await;
+        if let Err(error) = &told
+            && is_for_want_of_a_namespace(error)
+            && object.namespace.as_ref() != Some(&self.home)
+        {
+            let (event, regarding) = elsewhere(event, object, &self.home);
+            told = self.recorder.publish(&event, &regarding).await;
+        }
+        if let Err(error) = told {
             debug!(%error, reason = reason.as_str(), "an event was not published");
         }
+    }
+}
+
+/// Whether an event cannot be where its object is: the namespace is being deleted, or is gone, or
+/// the event is whose series this would go on with.
+fn is_for_want_of_a_namespace(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    status.is_not_found()
+        || (status.is_forbidden() && causes.into_iter().any(|cause| cause.reason == TERMINATING))
+}
+
+/// The event and what it regards, in another namespace. The API server wants both in the same; the
+/// object is named by the note, and by `related` as it is.
+fn elsewhere(event: Event, object: &ObjectReference, home: &str) -> (Event, ObjectReference) {
+    let named = |part: &Option<String>| part.clone().unwrap_or_default();
+    let note = format!(
+        "{} {}/{}: {}",
+        named(&object.kind),
+        named(&object.namespace),
+        named(&object.name),
+        event.note.unwrap_or_default()
+    );
+    let regarding = ObjectReference {
+        namespace: Some(home.to_owned()),
+        ..object.clone()
+    };
+    let event = Event {
+        note: Some(cut(&note, NOTE_LIMIT).to_owned()),
+        secondary: Some(object.clone()),
+        ..event
+    };
+    (event, regarding)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(code: u16, reason: &str, cause: &str) -> kube::Error {
+        let status = json!({
+            "status": "Failure",
+            "code": code,
+            "reason": reason,
+            "details": {
+                "causes": [{ "reason": cause, "message": "", "field": "metadata.namespace" }],
+            },
+        });
+        kube::Error::Api(serde_json::from_value(status).unwrap())
+    }
+
+    #[test]
+    fn only_a_namespace_that_goes_sends_an_event_elsewhere() {
+        let goes = |code, reason, cause| is_for_want_of_a_namespace(&refused(code, reason, cause));
+        assert!(goes(403, "Forbidden", TERMINATING));
+        assert!(goes(404, "NotFound", ""));
+        assert!(!goes(403, "Forbidden", ""));
+        assert!(!goes(409, "AlreadyExists", ""));
+    }
+
+    #[test]
+    fn an_event_elsewhere_names_the_object_first_and_refers_to_it() {
+        let object = ObjectReference {
+            kind: Some("ExportJob".into()),
+            namespace: Some("shop".into()),
+            name: Some("daily".into()),
+            ..ObjectReference::default()
+        };
+        let event = Event {
+            type_: EventType::Warning,
+            reason: "CancelTimedOut".into(),
+            note: Some("x".repeat(NOTE_LIMIT)),
+            action: "Release".into(),
+            secondary: None,
+        };
+        let (event, regarding) = elsewhere(event, &object, "operators");
+        let note = event.note.unwrap_or_default();
+        assert!(note.starts_with("ExportJob shop/daily: x"), "{note}");
+        assert_eq!(note.len(), NOTE_LIMIT);
+        assert_eq!(event.secondary, Some(object));
+        assert_eq!(regarding.namespace.as_deref(), Some("operators"));
     }
 }

@@ -1,13 +1,16 @@
 //! Who is woken when an object of another kind changes, and what is forgotten when one is gone.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{ResourceExt, core::error_boundary::InvalidObject, runtime::reflector::ObjectRef};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Context, Kind, events::Tone, streams::Listener, tenants::ConnectionKey};
+use super::{
+    Context, Kind, dependencies::is_ended, events::Tone, holds::Held, streams::Listener,
+    tenants::ConnectionKey,
+};
 use crate::api::{ExportJob, PlatformConnection, ProfileDataset, Reason};
 
 /// Listens for all kinds of a scope.
@@ -26,9 +29,20 @@ impl Relations {
             shared.datasets.poke(ObjectRef::from_obj(&*dataset));
         }
         for export in stores.exports.state() {
-            if !super::dependencies::is_ended(&export) {
+            if !is_ended(&export) {
                 shared.exports.poke(ObjectRef::from_obj(&*export));
             }
+        }
+    }
+
+    /// Wakes what exports need: they may have ended, or begun, unnoticed.
+    fn wake_held(&self) {
+        let Context { stores, shared, .. } = &*self.0;
+        for connection in stores.connections.state() {
+            shared.connections.poke(ObjectRef::from_obj(&*connection));
+        }
+        for dataset in stores.datasets.state() {
+            shared.datasets.poke(ObjectRef::from_obj(&*dataset));
         }
     }
 
@@ -68,6 +82,7 @@ impl Listener<PlatformConnection> for Relations {
 
     fn relisted(&self) {
         self.0.shared.written.relisted();
+        self.0.shared.holds.relisted();
         let _ = self.0.listed.connections.set(());
         self.wake_everything();
     }
@@ -83,9 +98,9 @@ impl Listener<PlatformConnection> for Relations {
         shared.secrets.forget(&ObjectRef::from_obj(object));
         shared.retries.forget(&object.uid().unwrap_or_default());
         shared.written.forget(&object.uid().unwrap_or_default());
-        shared
-            .tenants
-            .retire(&ConnectionKey::new(&namespace, &object.name_any()));
+        let key = ConnectionKey::new(&namespace, &object.name_any());
+        shared.tenants.retire(&key);
+        shared.holds.forget(&Held::Connection(key));
         shared.tenants.sweep(|key| context.needs_connection(key));
         context.wake_users_of(&object.name_any(), &namespace);
     }
@@ -99,11 +114,14 @@ impl Listener<ProfileDataset> for Relations {
     fn present(&self, object: &ProfileDataset) {
         let namespace = object.namespace().unwrap_or_default();
         self.0.wake_exports_into(&object.name_any(), &namespace);
+        self.0.wake_connection_of(object);
     }
 
     fn relisted(&self) {
         self.0.shared.written.relisted();
+        self.0.shared.holds.relisted();
         let _ = self.0.listed.datasets.set(());
+        self.wake_held();
         self.wake_everything();
     }
 
@@ -116,6 +134,16 @@ impl Listener<ProfileDataset> for Relations {
         self.0.shared.retries.forget(&uid);
         self.0.shared.written.forget(&uid);
         self.0.shared.submissions.forget(&uid);
+        self.0.shared.holds.forget(&Held::Dataset {
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+        });
+        self.0.shared.readings.forget(&uid);
+        let context = &self.0;
+        context
+            .shared
+            .tenants
+            .sweep(|key| context.needs_connection(key));
         self.present(object);
     }
 
@@ -127,6 +155,12 @@ impl Listener<ProfileDataset> for Relations {
 impl Listener<ExportJob> for Relations {
     fn present(&self, object: &ExportJob) {
         self.0.shared.submissions.claims.present(object);
+        if is_ended(object) {
+            self.0.let_go_of(object);
+        } else {
+            self.0.holds_on_to(object);
+        }
+        self.0.wake_dataset_of(object);
     }
 
     fn relisted(&self) {
@@ -139,11 +173,12 @@ impl Listener<ExportJob> for Relations {
         let window = Duration::try_from(window).unwrap_or_default();
         claims.complete_from(Instant::now() + window);
         let _ = context.listed.exports.set(());
+        // An export that went unnoticed holds nothing any more.
+        let uids: HashSet<String> = there.iter().filter_map(|export| export.uid()).collect();
+        context.shared.holds.only(&uids);
+        self.wake_held();
         // Whatever happened meanwhile: what is not submitted yet looks before it is.
-        for export in there
-            .iter()
-            .filter(|export| !super::dependencies::is_ended(export))
-        {
+        for export in there.iter().filter(|export| !is_ended(export)) {
             context.shared.exports.poke(ObjectRef::from_obj(&**export));
         }
     }
@@ -160,6 +195,8 @@ impl Listener<ExportJob> for Relations {
         context.shared.retries.forget(&uid);
         context.shared.written.forget(&uid);
         context.shared.submissions.claims.gone(&uid, window);
+        context.let_go_of(object);
+        context.wake_dataset_of(object);
         context
             .shared
             .tenants

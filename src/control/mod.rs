@@ -10,8 +10,12 @@ pub mod dataset;
 mod dependencies;
 pub mod events;
 pub mod export;
+mod finalizers;
+pub mod holds;
 mod listeners;
+mod namespaces;
 pub mod pokes;
+mod requests;
 pub mod retry;
 pub mod scope;
 pub mod secrets;
@@ -41,11 +45,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
 use self::{
-    claims::Claims, events::Events, pokes::Pokes, retry::Retries, secrets::Secrets,
-    tenants::Tenants, written::Written,
+    claims::Claims, dataset::Readings, events::Events, holds::Holds, namespaces::Namespaces,
+    pokes::Pokes, retry::Retries, secrets::Secrets, tenants::Tenants, written::Written,
 };
 use crate::{
-    api::{ExportJob, PlatformConnection, ProfileDataset, Target},
+    api::{ExportDeletionPolicy, ExportJob, PlatformConnection, ProfileDataset, Target},
     decide::{Cause, dataset::Search, export::Limits},
     lease::Leadership,
     metrics::Metrics,
@@ -121,8 +125,14 @@ pub struct Shared {
     pub board: Arc<Board>,
     /// The Secrets that are watched.
     pub secrets: Secrets,
+    /// What is known of namespaces.
+    pub namespaces: Namespaces,
+    /// Who needs which connection and dataset.
+    pub holds: Holds,
     /// Waits after failures.
     pub retries: Retries,
+    /// What the Catalog last said of datasets.
+    pub readings: Readings,
     /// What no watch has shown yet.
     pub written: Written,
     /// Events.
@@ -150,6 +160,8 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Whether plain http is allowed, for a simulator on this machine.
     pub allow_http: bool,
+    /// What becomes of an export whose object is deleted, where nothing else says so.
+    pub deletion_policy: ExportDeletionPolicy,
     /// The bounds of waiting of an export.
     pub limits: Limits,
     /// The bounds of a call.

@@ -93,6 +93,22 @@ fn an_older_version_of_an_object_tells_nothing() {
 }
 
 #[test]
+fn an_attempt_is_seen_to_begin_after_one_that_was() {
+    let claims = Claims::default();
+    claims.present(&new("followed"));
+    claims.observe(&submitted("followed", 2, Some("7")));
+    assert!(!claims.has_begun("followed", 1), "its record may get lost");
+    claims.failed("followed", 1);
+    assert!(claims.has_begun("followed", 2));
+    claims.observe(&submitted("taken-over", 1, Some("8")));
+    claims.failed("taken-over", 1);
+    assert!(!claims.has_begun("taken-over", 2));
+    claims.relisted(None, &[], window());
+    claims.failed("followed", 2);
+    assert!(!claims.has_begun("followed", 3));
+}
+
+#[test]
 fn only_what_appeared_without_a_submission_was_seen_to_begin() {
     let claims = Claims::default();
     claims.present(&new("seen"));

@@ -12,7 +12,7 @@ use super::super::{
     tenants::ConnectionKey,
 };
 use crate::{
-    api::{PlatformConnection, PlatformConnectionSpec, Reason},
+    api::{PlatformConnection, PlatformConnectionSpec, Reason, Target},
     decide::{Cause, Need, connection::Failure, request::hexadecimal},
     platform::{self, Consequence, Credential, CredentialPart, PlatformError},
 };
@@ -155,6 +155,24 @@ pub(super) fn endpoints(
         platform: allowed(platform, settings)?,
         ims: allowed(ims, settings)?,
     })
+}
+
+/// Where a connection goes, whether or not this operator may call it.
+pub(super) fn target(spec: &PlatformConnectionSpec) -> Target {
+    let named = spec.endpoints.as_ref();
+    let platform = named.and_then(|e| e.platform.as_deref());
+    let platform = platform.unwrap_or(PLATFORM);
+    Target {
+        platform: Url::parse(platform).map_or_else(|_| platform.to_owned(), |url| origin(&url)),
+        organization_id: spec.organization_id.clone(),
+        sandbox: spec.sandbox.clone(),
+        dataset_id: None,
+    }
+}
+
+/// Scheme, host and port: a URL as a person writes it, without the path that the parser adds.
+fn origin(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
 }
 
 fn allowed(endpoint: &str, settings: &Settings) -> Result<Url, Cause> {

@@ -1,30 +1,32 @@
-//! The pass over a `PlatformConnection`: is its credential there, and does it work?
+//! The pass over a `PlatformConnection`: is its credential there, does it work, and who needs it?
 
 mod credential;
+mod hold;
+mod report;
 
 use std::{sync::Arc, time::Duration};
 
 use kube::{ResourceExt, runtime::controller::Action};
 use tokio::time::Instant;
-use url::Url;
 
-use self::credential::{endpoints, failure, secret, stamp};
+use self::{
+    credential::{endpoints, failure, secret, stamp, target},
+    hold::Step,
+    report::{announce, report, shown},
+};
 use super::{
-    Context, PassError, Shared,
-    events::Tone,
-    jittered,
+    Context, PassError, Shared, jittered,
+    requests::requested,
     tenants::{Changed, Checked, ConnectionKey, Standing, Tenant},
 };
 use crate::{
     api::{
-        ConditionType, Desired, PlatformConnection, PlatformConnectionSpec,
-        PlatformConnectionStatus, Reason, SandboxStatus, Target, Tristate, find, is_true, merge,
-        whole_second,
+        ConditionType, PlatformConnection, PlatformConnectionSpec, PlatformConnectionStatus,
+        Reason, is_true,
     },
     decide::{
-        Cause, Need,
-        connection::{Before, Check, Facts, Plan, Situation, decide},
-        export::Echo,
+        Life, Need,
+        connection::{Before, Check, Facts, Plan, Situation, Use, decide},
     },
     platform::{self, Credential, Platform},
 };
@@ -47,7 +49,13 @@ struct Seen {
 pub async fn pass(connection: &PlatformConnection, context: &Context) -> Result<Action, PassError> {
     let shared = &context.shared;
     let key = key(connection)?;
-    let Some(mut seen) = observe(connection, &key, shared) else {
+    // Before anything else: who lets go does not wait for a Secret.
+    let held = hold::held(connection, &key, context)?;
+    if hold::act(connection, &key, context, &held).await? == Step::Changed {
+        // The watch brings it as it is now.
+        return Ok(Action::await_change());
+    }
+    let Some(mut seen) = observe(connection, &key, shared, held) else {
         // The Secret's watch has not answered yet; it wakes this connection when it does.
         return Ok(Action::await_change());
     };
@@ -91,7 +99,12 @@ fn key(connection: &PlatformConnection) -> Result<ConnectionKey, PassError> {
 }
 
 /// Gathers the facts; none before the watch of the Secret has answered.
-fn observe(connection: &PlatformConnection, key: &ConnectionKey, shared: &Shared) -> Option<Seen> {
+fn observe(
+    connection: &PlatformConnection,
+    key: &ConnectionKey,
+    shared: &Shared,
+    held: Use,
+) -> Option<Seen> {
     let before = match &connection.status {
         Some(status) if is_true(&status.conditions, ConditionType::Ready) => Before::Ready,
         Some(_) | None => Before::NotReady,
@@ -101,8 +114,14 @@ fn observe(connection: &PlatformConnection, key: &ConnectionKey, shared: &Shared
         Need::Waiting(cause) => (Need::Waiting(cause), None),
         Need::Wrong(cause) => (Need::Wrong(cause), None),
     };
-    // Only a check that found nothing wrong is believed for a while.
-    let check = match &tenant {
+    let handled = connection.status.as_ref();
+    let handled = handled.and_then(|status| status.last_handled_reconcile_at.as_deref());
+    // Only a check that found nothing wrong is believed for a while, and by nobody who asks for
+    // another one.
+    let check = match tenant
+        .as_ref()
+        .filter(|_| requested(connection, handled).is_none())
+    {
         Some(Tenant {
             standing: Standing::Ready,
             checked: Some(checked),
@@ -118,6 +137,10 @@ fn observe(connection: &PlatformConnection, key: &ConnectionKey, shared: &Shared
     let sandbox = connection.spec.sandbox.clone();
     Some(Seen {
         facts: Facts {
+            leaving: match held.life {
+                Life::Live => None,
+                Life::Deleting => Some(held),
+            },
             sandbox,
             credential,
             check,
@@ -145,12 +168,7 @@ fn client(
         Need::Wrong(cause) => return Some(Need::Wrong(cause)),
     };
     let stamp = stamp(spec, &endpoints, &credential);
-    let target = Target {
-        platform: origin(&endpoints.platform),
-        organization_id: spec.organization_id.clone(),
-        sandbox: spec.sandbox.clone(),
-        dataset_id: None,
-    };
+    let target = target(spec);
     let remembered = connection.status.as_ref().and_then(|s| s.echoes_request_id);
     shared.submissions.echoes.remember(&target, remembered);
     if let Some(cause) = shared.submissions.distrusted_for(&target) {
@@ -193,11 +211,6 @@ fn build(
     Platform::new(settings, platform::PlatformClock::system())
 }
 
-/// Scheme, host and port: a URL as a person writes it, without the path that the parser adds.
-fn origin(url: &Url) -> String {
-    url.as_str().trim_end_matches('/').to_owned()
-}
-
 /// Asks the platform whether the credential works and which sandboxes it sees.
 async fn check(seen: &mut Seen, connection: &PlatformConnection, key: &ConnectionKey) {
     let Seen {
@@ -234,7 +247,7 @@ fn settle(
         }
         // A client whose credential turned out wrong takes the place of the one before all the
         // same: that one's credential is no longer what the user says.
-        (Situation::Waiting(_) | Situation::Wrong(_), Some(mut tenant)) => {
+        (Situation::Waiting(_) | Situation::Wrong(_) | Situation::Leaving(_), Some(mut tenant)) => {
             tenant.standing = Standing::NotReady;
             shared.tenants.set(key.clone(), tenant)
         }
@@ -243,117 +256,6 @@ fn settle(
     };
     if changed == Changed::Yes {
         context.wake_users_of(&connection.name_any(), &key.namespace);
-    }
-}
-
-fn report(
-    connection: &PlatformConnection,
-    situation: &Situation,
-    expires: Option<jiff::Timestamp>,
-    now: jiff::Timestamp,
-) -> PlatformConnectionStatus {
-    let before = connection.status.clone().unwrap_or_default();
-    let ready = |status, reason, message: &str| Desired {
-        type_: ConditionType::Ready,
-        status,
-        reason,
-        message: message.to_owned(),
-    };
-    let abnormal = |type_, cause: &Cause| Desired {
-        type_,
-        status: Tristate::True,
-        reason: cause.reason,
-        message: cause.message.clone(),
-    };
-    let verified = "the credential works and sees the sandbox";
-    let (desired, sandbox) = match situation {
-        Situation::Ready(sandbox) => {
-            let platform::Sandbox {
-                name,
-                kind,
-                state,
-                region,
-            } = sandbox.clone();
-            let shown = SandboxStatus {
-                name,
-                type_: kind,
-                state,
-                region,
-            };
-            (
-                vec![ready(Tristate::True, Reason::Verified, verified)],
-                Some(shown),
-            )
-        }
-        Situation::Shaken(cause) => (
-            vec![
-                ready(Tristate::True, Reason::Verified, verified),
-                abnormal(ConditionType::Reconciling, cause),
-            ],
-            before.sandbox.clone(),
-        ),
-        Situation::Waiting(cause) => (
-            vec![
-                ready(Tristate::False, cause.reason, &cause.message),
-                abnormal(ConditionType::Reconciling, cause),
-            ],
-            before.sandbox.clone(),
-        ),
-        Situation::Wrong(cause) => (
-            vec![
-                ready(Tristate::False, cause.reason, &cause.message),
-                abnormal(ConditionType::Stalled, cause),
-            ],
-            before.sandbox.clone(),
-        ),
-    };
-    let generation = connection.metadata.generation;
-    PlatformConnectionStatus {
-        observed_generation: generation,
-        conditions: merge(&before.conditions, desired, generation, now),
-        sandbox,
-        token_expires_at: expires.map(whole_second),
-        echoes_request_id: before.echoes_request_id,
-    }
-}
-
-/// Whether the platform shows request ids, as far as it is known; what is on record stands until
-/// something else is.
-fn shown(echo: Option<Echo>, connection: &PlatformConnection) -> Option<bool> {
-    match echo {
-        Some(Echo::Yes) => Some(true),
-        Some(Echo::No) => Some(false),
-        Some(Echo::Unknown) | None => connection.status.as_ref()?.echoes_request_id,
-    }
-}
-
-/// An event when `Ready` changes its reason.
-async fn announce(
-    connection: &PlatformConnection,
-    shared: &Shared,
-    status: &PlatformConnectionStatus,
-) {
-    let reason = |conditions: &[_]| {
-        find(conditions, ConditionType::Ready)
-            .map(|ready| (ready.status.clone(), ready.reason.clone()))
-    };
-    let before = connection
-        .status
-        .as_ref()
-        .and_then(|status| reason(&status.conditions));
-    let Some(ready) = find(&status.conditions, ConditionType::Ready) else {
-        return;
-    };
-    if before == Some((ready.status.clone(), ready.reason.clone())) {
-        return;
-    }
-    let stalled = is_true(&status.conditions, ConditionType::Stalled);
-    let tone = if stalled { Tone::Warning } else { Tone::Normal };
-    if let Some(reason) = Reason::parse(&ready.reason) {
-        shared
-            .events
-            .publish(connection, tone, "Verify", reason, &ready.message)
-            .await;
     }
 }
 
@@ -377,5 +279,7 @@ fn again(situation: &Situation, connection: &PlatformConnection, shared: &Shared
             }
             _ => Action::requeue(jittered(WRONG_AGAIN)),
         },
+        // Whoever ends wakes it; a slow look beside that makes up for what was missed.
+        Situation::Leaving(_) => Action::requeue(jittered(WRONG_AGAIN)),
     }
 }

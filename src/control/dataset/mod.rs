@@ -1,40 +1,52 @@
-//! The pass over a `ProfileDataset`: is the dataset there, and is it one to export into?
+//! The pass over a `ProfileDataset`: is the dataset there, is it one to export into, and is it as
+//! its object says?
 
+mod change;
+mod create;
+mod observe;
+mod readings;
 mod report;
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::{ResourceExt, runtime::controller::Action};
+use tokio::time::Instant;
 
-use super::{Context, PassError, Shared, events::Tone, jittered, tenants::Tenant};
+use self::{
+    change::{delete, jobs, look, mend, release, take},
+    create::{CameTo, adopt, find_by_tag, find_namesakes, post, reject, tell},
+    observe::{Memory, Seen, observe},
+};
+use super::{
+    Context, PassError, events::Tone, finalizers::Finalize, holds::Held, jittered, requests,
+};
 use crate::{
-    api::{
-        ConditionType, DatasetSubmission, OWNER_TAG, ProfileDataset, ProfileDatasetStatus, Reason,
-        SubmissionEvidence, SubmissionOutcome,
-    },
+    api::{DATASET_FINALIZER, ProfileDataset, Reason},
     decide::{
-        Cause, Life, Need,
+        Cause, Life,
         connection::Failure,
-        creation::{Posted, posted},
-        dataset::{Facts, Lookup, Plan, Record, Situation, Wanted, decide},
-        request::{self, Owner},
+        dataset::{Effort, Facts, Jobs, Lookup, Plan, Situation, Users, decide},
     },
-    platform::{Consequence, Dataset, DatasetId, Fence, PlatformError},
+    platform::{Consequence, Dataset, PlatformError},
 };
 
-/// The most steps of one pass: look, intend, post, look, settle, with room to spare.
-const STEPS: usize = 8;
+pub use readings::{Reading, Readings};
+
+/// The most steps of one pass: look, hold, intend, post, look, mend, settle, with room to spare.
+const STEPS: usize = 20;
 /// How soon something that only Adobe's side can mend is looked at again.
 const WRONG_AGAIN: Duration = Duration::from_mins(2);
+/// The longest wait of an object that is being deleted: who deletes a namespace waits for it.
+const LEAVING_AGAIN: Duration = Duration::from_secs(30);
+/// The shortest wait for jobs that run into a dataset which is to be deleted.
+const JOBS_AGAIN: Duration = Duration::from_secs(5);
 
-/// What a pass holds in memory only.
-#[derive(Default)]
-struct Memory {
-    lookup: Option<Lookup>,
-    held: Option<String>,
-    /// The Catalog rejected the request of the try on record.
-    rejected: Option<Cause>,
+/// What an effect came to.
+enum Step {
+    /// The object as it is now.
+    On(Box<ProfileDataset>),
+    /// There is nothing to do for a while.
+    Wait(Duration),
 }
 
 /// A pass over a dataset.
@@ -43,325 +55,149 @@ struct Memory {
 ///
 /// What the API server refuses.
 pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action, PassError> {
+    begin(dataset, context);
     let mut object = dataset.clone();
     let mut memory = Memory::default();
     for _ in 0..STEPS {
-        let (facts, tenant) = observe(&object, context, &memory)?;
-        let (Need::Met(_), Some(tenant)) = (&facts.connection, tenant) else {
-            let Plan::Rest(situation) = decide(&facts) else {
-                return Err(PassError::Incomplete("connection"));
-            };
-            return settle(&object, context, &facts, None, &situation).await;
-        };
-        match decide(&facts) {
-            Plan::Read(id) => {
-                let found = tenant.platform.dataset(&id).await;
-                memory.lookup = Some(found.map_or_else(|e| failed(&e), Lookup::ById));
-            }
-            Plan::FindByTag => {
-                let began = tenant.platform.now();
-                let path = owner(&object, &context.shared)?.path;
-                let hits = tenant
-                    .platform
-                    .datasets_by_tags(&[(OWNER_TAG, &path)])
-                    .await;
-                memory.lookup = Some(match hits {
-                    Ok(hits) => Lookup::ByTag {
-                        began,
-                        hits: ours(hits, &path),
-                    },
-                    Err(error) => failed(&error),
-                });
-            }
-            Plan::Intend(submission) => {
-                // The token comes before the intent: nothing may queue between it and the request.
-                if let Err(error) = tenant.platform.authenticate().await {
-                    memory.lookup = Some(failed(&error));
-                    continue;
-                }
-                memory.held = Some(submission.r#try.clone());
-                let status = report::intended(&object, &tenant, submission);
-                object = context.write_status(&object, status).await?;
-            }
-            Plan::Post(submission, body) => {
-                memory.held = None;
-                let clock = tenant.platform.clock().clone();
-                let fence = Fence::until(submission.send_before, clock)
-                    .closed_by(context.shared.shutdown.clone())
-                    .only_while(context.shared.leadership.check());
-                let result = tenant.platform.create_dataset(&body, &fence).await;
-                let now = tenant.platform.now();
-                match came_to(&object, context, submission, result, now).await {
-                    CameTo::Recorded(status, wait) => {
-                        object = context.write_status(&object, *status).await?;
-                        if let Some(wait) = wait {
-                            return Ok(Action::requeue(wait));
-                        }
-                    }
-                    CameTo::Rejected(cause) => memory.rejected = Some(cause),
-                }
-                memory.lookup = None;
-            }
-            Plan::Adopt(found, others) => {
-                let note = format!(
-                    "dataset {} carries this object's tag: it is taken up{}",
-                    found.id,
-                    also(&others)
-                );
-                context
-                    .shared
-                    .events
-                    .publish(&object, Tone::Normal, "Adopt", Reason::Available, &note)
-                    .await;
-                let status = report::adopted(&object, &found);
-                object = context.write_status(&object, status).await?;
-                memory.lookup = Some(Lookup::ById(Some(found)));
-            }
-            Plan::Settle(submission) => {
-                let mut status = object.status.clone().unwrap_or_default();
-                status.submission = Some(submission);
-                object = context.write_status(&object, status).await?;
-            }
-            Plan::Reject(submission, cause) => {
-                object = reject(&object, context, submission, &cause).await?;
-                memory.rejected = None;
-            }
-            Plan::Tell(id, others) => {
-                tell(&object, context, &id, &others).await;
-                memory.lookup = None;
-            }
+        let seen = observe(&object, context, &memory).await?;
+        match decide(&seen.facts) {
             Plan::Rest(situation) => {
-                return settle(&object, context, &facts, Some(&tenant), &situation).await;
+                return settle(&object, context, &seen, &memory, &situation).await;
             }
+            Plan::Release(farewell) => {
+                release(&object, context, &seen.facts, farewell).await?;
+                return Ok(Action::await_change());
+            }
+            plan => match act(object, context, &seen, plan, &mut memory).await? {
+                Step::On(next) => object = *next,
+                Step::Wait(wait) => return Ok(Action::requeue(wait)),
+            },
         }
     }
     Err(PassError::Restless(STEPS))
 }
 
-/// Records that the Catalog rejected a submission, with its words.
-async fn reject(
-    dataset: &ProfileDataset,
+/// Takes the finalizer off an object that nobody needs any more. If an export has begun to need it
+/// meanwhile, the next pass sees that.
+async fn let_go(dataset: &ProfileDataset, context: &Context) -> Result<Step, PassError> {
+    let namespace = dataset.namespace().unwrap_or_default();
+    let name = dataset.name_any();
+    let is_free = || context.users_of_dataset(&namespace, &name).is_empty();
+    let held = Held::Dataset {
+        namespace: namespace.clone(),
+        name: name.clone(),
+    };
+    let written = context.let_go(&held, dataset, DATASET_FINALIZER, is_free);
+    Ok(match written.await? {
+        Some(object) => Step::On(Box::new(object)),
+        None => Step::Wait(Duration::ZERO),
+    })
+}
+
+/// Carries out the one next effect.
+async fn act(
+    mut object: ProfileDataset,
     context: &Context,
-    submission: DatasetSubmission,
-    cause: &Cause,
-) -> Result<ProfileDataset, PassError> {
-    let (tone, reason) = (Tone::Warning, cause.reason);
-    let events = &context.shared.events;
-    events
-        .publish(dataset, tone, "Create", reason, &cause.message)
-        .await;
-    let mut status = dataset.status.clone().unwrap_or_default();
-    status.submission = Some(submission);
-    let desired = report::not_ready(ConditionType::Stalled, cause);
-    let status = report::with_conditions(dataset, status, desired);
-    context.write_status(dataset, status).await
+    seen: &Seen,
+    plan: Plan,
+    memory: &mut Memory,
+) -> Result<Step, PassError> {
+    let finalize = |what| context.set_finalizer(&object, DATASET_FINALIZER, what);
+    let tenant = match (&plan, &seen.tenant) {
+        (Plan::Hold, _) => return Ok(Step::On(Box::new(finalize(Finalize::Add).await?))),
+        (Plan::LetGo, _) => return let_go(&object, context).await,
+        (_, Some(tenant)) => tenant,
+        (_, None) => return Err(PassError::Incomplete("connection")),
+    };
+    match plan {
+        Plan::Read(id) => look(tenant, &id, memory).await,
+        Plan::FindByTag => find_by_tag(&object, context, tenant, memory).await?,
+        Plan::FindNamesakes => find_namesakes(&object, context, tenant, memory).await?,
+        Plan::Intend(submission) => {
+            // The token comes before the intent: nothing may queue between it and the request.
+            if let Err(error) = tenant.platform.authenticate().await {
+                memory.lookup = Some(failed(&error));
+            } else {
+                memory.held = Some(submission.r#try.clone());
+                let status = report::intended(&object, tenant, submission);
+                object = context.write_status(&object, status).await?;
+            }
+        }
+        Plan::Post(submission, body) => {
+            memory.held = None;
+            memory.lookup = None;
+            match post(&object, context, tenant, submission, &body).await {
+                CameTo::Recorded(status, wait) => {
+                    object = context.write_status(&object, *status).await?;
+                    if let Some(wait) = wait {
+                        return Ok(Step::Wait(wait));
+                    }
+                }
+                CameTo::Rejected(cause) => memory.rejected = Some(cause),
+            }
+        }
+        Plan::Adopt(found, others) => {
+            object = adopt(&object, context, tenant, &found, &others).await?;
+            // What a query shows may be older than what is there.
+            memory.lookup = None;
+            memory.effort = None;
+        }
+        Plan::TakeOver(found, from) => {
+            take(&object, context, tenant, (&found, &from), memory).await?;
+        }
+        Plan::Settle(submission) => {
+            let mut status = object.status.clone().unwrap_or_default();
+            status.submission = Some(submission);
+            object = context.write_status(&object, status).await?;
+        }
+        Plan::Reject(submission, cause) => {
+            object = reject(&object, context, submission, &cause).await?;
+            memory.rejected = None;
+        }
+        Plan::Tell(id, others) => {
+            tell(&object, context, &id, &others).await;
+            memory.lookup = None;
+        }
+        Plan::Mend(found, differences) => {
+            object = mend(object, context, seen, (found, differences), memory).await?;
+        }
+        Plan::ListJobs(id, since) => {
+            memory.jobs = Some(jobs(context, tenant, &id, since).await);
+        }
+        Plan::Delete(id) => delete(tenant, &id, memory).await,
+        Plan::Hold | Plan::LetGo | Plan::Release(_) | Plan::Rest(_) => {}
+    }
+    Ok(Step::On(Box::new(object)))
+}
+
+/// What failed before an edit, or before a person asked, may go well now. A creation waits all the
+/// same, as long as the platform asked.
+fn begin(dataset: &ProfileDataset, context: &Context) {
+    let shared = &context.shared;
+    let uid = dataset.uid().unwrap_or_default();
+    let generation = dataset.metadata.generation;
+    let news = shared
+        .readings
+        .begin(&uid, generation, requests::latest(dataset));
+    let made = dataset
+        .status
+        .as_ref()
+        .is_some_and(|status| status.dataset_id.is_some());
+    if news && made {
+        shared.retries.forget(&uid);
+    }
 }
 
 fn failed(error: &PlatformError) -> Lookup {
     Lookup::Failed(Failure::from(error))
 }
 
-/// Tags are compared exactly here, whatever the Catalog's query takes for equal.
-fn ours(hits: Vec<Dataset>, path: &str) -> Vec<Dataset> {
-    let carries = |dataset: &Dataset| {
-        dataset
-            .tags
-            .get(OWNER_TAG)
-            .is_some_and(|values| values.iter().any(|value| value == path))
-    };
-    hits.into_iter().filter(carries).collect()
-}
-
-fn owner(dataset: &ProfileDataset, shared: &Shared) -> Result<Owner, PassError> {
-    let namespace = dataset
-        .namespace()
-        .ok_or(PassError::Incomplete("namespace"))?;
-    let uid = dataset.uid().ok_or(PassError::Incomplete("uid"))?;
-    let path = format!("{}/{namespace}/{}", shared.cluster, dataset.name_any());
-    Ok(Owner { path, uid })
-}
-
-fn observe(
-    dataset: &ProfileDataset,
-    context: &Context,
-    memory: &Memory,
-) -> Result<(Facts, Option<Tenant>), PassError> {
-    let shared = &context.shared;
-    let namespace = dataset
-        .namespace()
-        .ok_or(PassError::Incomplete("namespace"))?;
-    let uid = dataset.uid().ok_or(PassError::Incomplete("uid"))?;
-    let (connection, tenant) = match context.connection(&namespace, &dataset.spec.connection_ref) {
-        Need::Met(tenant) => (Need::Met(tenant.target.clone()), Some(tenant)),
-        Need::Waiting(cause) => (Need::Waiting(cause), None),
-        Need::Wrong(cause) => (Need::Wrong(cause), None),
-    };
-    let wanted = match (&dataset.spec.dataset, &dataset.spec.dataset_id) {
-        (Some(template), _) => Wanted::Owned {
-            body: request::dataset_body(template, &owner(dataset, shared)?),
-        },
-        (None, Some(id)) => Wanted::Read(DatasetId::new(id)),
-        (None, None) => return Err(PassError::Incomplete("dataset or datasetId")),
-    };
-    let status = dataset.status.as_ref();
-    let facts = Facts {
-        now: tenant
-            .as_ref()
-            .map_or_else(Timestamp::now, |tenant| tenant.platform.now()),
-        life: match dataset.metadata.deletion_timestamp {
-            Some(_) => Life::Deleting,
-            None => Life::Live,
-        },
-        wanted,
-        record: status.map_or(Record::Fresh, record),
-        connection,
-        lookup: memory.lookup.clone().unwrap_or(Lookup::NotYet),
-        search: shared.submissions.search(&uid),
-        rejected: memory.rejected.clone(),
-        held: memory.held.clone(),
-        nonce: super::nonce(),
-        not_before: shared.retries.not_before(&uid),
-        windows: shared.settings.limits.windows,
-    };
-    Ok((facts, tenant))
-}
-
-fn record(status: &ProfileDatasetStatus) -> Record {
-    match (&status.dataset_id, &status.submission) {
-        (Some(id), submission) => Record::Known(DatasetId::new(id), submission.clone()),
-        (None, None) => Record::Fresh,
-        (None, Some(submission)) => match submission.outcome {
-            Some(
-                SubmissionOutcome::NotSent
-                | SubmissionOutcome::Refused
-                | SubmissionOutcome::NotTaken,
-            ) => Record::Fresh,
-            Some(SubmissionOutcome::Rejected) => Record::Rejected(submission.clone()),
-            None | Some(SubmissionOutcome::Posted | SubmissionOutcome::Adopted) => {
-                Record::Open(submission.clone())
-            }
-        },
-    }
-}
-
-/// What a request to create came to.
-enum CameTo {
-    /// As status; and when to try again if it was not taken.
-    Recorded(Box<ProfileDatasetStatus>, Option<Duration>),
-    /// The Catalog rejected it; nothing is recorded before a look at what is there.
-    Rejected(Cause),
-}
-
-/// What a request to create came to.
-async fn came_to(
-    dataset: &ProfileDataset,
-    context: &Context,
-    submission: DatasetSubmission,
-    result: Result<DatasetId, PlatformError>,
-    now: Timestamp,
-) -> CameTo {
-    let shared = &context.shared;
-    let uid = dataset.uid().unwrap_or_default();
-    let mut status = dataset.status.clone().unwrap_or_default();
-    let settled = |outcome, evidence| {
-        Some(DatasetSubmission {
-            outcome: Some(outcome),
-            evidence: Some(evidence),
-            ..submission.clone()
-        })
-    };
-    let retry_after = result.as_ref().err().and_then(PlatformError::retry_after);
-    let (cause, abnormal, wait) = match posted(result.map_err(|error| Failure::from(&error))) {
-        Posted::Taken(id) => {
-            shared.retries.forget(&uid);
-            status.submission = settled(SubmissionOutcome::Posted, SubmissionEvidence::Reply);
-            status.dataset_id = Some(id.to_string());
-            let note = format!("created dataset {id}");
-            let (tone, reason) = (Tone::Normal, Reason::Available);
-            shared
-                .events
-                .publish(dataset, tone, "Create", reason, &note)
-                .await;
-            return CameTo::Recorded(Box::new(status), None);
-        }
-        Posted::NotTaken {
-            cause,
-            outcome,
-            evidence,
-            retry_after,
-        } => {
-            status.submission = settled(outcome, evidence);
-            let wait = shared
-                .retries
-                .not_taken(&uid, retry_after, now, cause.clone());
-            (cause, ConditionType::Reconciling, Some(wait))
-        }
-        Posted::Rejected(cause) => return CameTo::Rejected(cause),
-        Posted::InDoubt(cause) => {
-            if let Some(wait) = retry_after {
-                shared.retries.asked_to_wait(&uid, wait, now, cause.clone());
-            }
-            status.submission = Some(submission);
-            (cause, ConditionType::Reconciling, None)
-        }
-    };
-    shared
-        .events
-        .publish(
-            dataset,
-            Tone::Warning,
-            "Create",
-            cause.reason,
-            &cause.message,
-        )
-        .await;
-    let desired = report::not_ready(abnormal, &cause);
-    let status = report::with_conditions(dataset, status, desired);
-    CameTo::Recorded(Box::new(status), wait)
-}
-
-/// Tells of other datasets of the same request, and that they were looked for.
-async fn tell(dataset: &ProfileDataset, context: &Context, id: &DatasetId, others: &[DatasetId]) {
-    let shared = &context.shared;
-    let uid = dataset.uid().unwrap_or_default();
-    shared.submissions.searched(&uid);
-    if others.is_empty() {
-        return;
-    }
-    let note = format!(
-        "the Catalog made more than one dataset of this object's request: {id} is used{}",
-        also(others)
-    );
-    shared
-        .events
-        .publish(
-            dataset,
-            Tone::Warning,
-            "Observe",
-            Reason::SurplusDataset,
-            &note,
-        )
-        .await;
-}
-
-/// The others of several datasets with one tag, in words.
-fn also(others: &[DatasetId]) -> String {
-    if others.is_empty() {
-        return String::new();
-    }
-    let named: Vec<&str> = others.iter().take(10).map(DatasetId::as_str).collect();
-    format!(
-        "; there are others with the same tag, which are left as they are: {}",
-        named.join(", ")
-    )
-}
-
 /// Writes how the dataset stands, tells the exports that wait for it, and says when to look again.
 async fn settle(
     dataset: &ProfileDataset,
     context: &Context,
-    facts: &Facts,
-    tenant: Option<&Tenant>,
+    seen: &Seen,
+    memory: &Memory,
     situation: &Situation,
 ) -> Result<Action, PassError> {
     let shared = &context.shared;
@@ -370,44 +206,155 @@ async fn settle(
         shared.retries.forget(&uid);
         return Ok(Action::await_change());
     }
-    let status = report::project(dataset, tenant, situation);
-    report::announce(dataset, shared, &status).await;
-    context.write_status(dataset, status).await?;
-    if let Lookup::Failed(failure) = &facts.lookup
-        && matches!(
-            failure.consequence,
-            Consequence::Unauthenticated | Consequence::CredentialRejected(_)
-        )
-    {
-        let namespace = dataset.namespace().unwrap_or_default();
-        context.suspect(&namespace, &dataset.spec.connection_ref.name);
+    // What was read before is older than what this pass met.
+    if memory.lookup.is_some() {
+        shared.readings.expire(&uid);
     }
+    let status = report::project(dataset, seen, situation);
+    report::announce(dataset, shared, &status, situation).await;
+    let written = context.write_status(dataset, status).await?;
+    if let Some(note) = report::mended(dataset, &written, situation) {
+        let (tone, reason) = (Tone::Normal, Reason::Mended);
+        shared
+            .events
+            .publish(dataset, tone, "Mend", reason, &note)
+            .await;
+    }
+    suspect(dataset, context, &seen.facts);
     Ok(match situation {
-        Situation::Available(_) | Situation::Unsuitable(_, _) => {
+        Situation::Available(found, _)
+        | Situation::Unsuitable(found, _)
+        | Situation::Foreign(found, _) => {
             shared.retries.forget(&uid);
-            Action::requeue(jittered(shared.settings.refresh))
+            remember(&written, context, seen, memory, found)
         }
-        Situation::Waiting(cause) => match (cause.reason, facts.not_before) {
-            (_, Some(time)) if time > facts.now => {
-                let wait = time.duration_since(facts.now);
+        Situation::Mending(_, _, cause) => retry(&uid, context, &seen.facts, cause),
+        Situation::Waiting(cause) => match (cause.reason, &seen.facts.pause) {
+            (_, Some(pause)) if pause.until > seen.facts.now => {
+                let wait = pause.until.duration_since(seen.facts.now);
                 Action::requeue(Duration::try_from(wait).unwrap_or_default())
             }
             // The store brings the connection's change.
-            (Reason::ConnectionNotFound | Reason::ConnectionNotReady, _) if tenant.is_none() => {
+            (Reason::ConnectionNotFound | Reason::ConnectionNotReady, _)
+                if seen.tenant.is_none() =>
+            {
                 Action::await_change()
             }
-            _ => Action::requeue(shared.retries.failed(&uid, None)),
+            _ => retry(&uid, context, &seen.facts, cause),
         },
         Situation::Wrong(cause) => match cause.reason {
             Reason::ConnectionStalled | Reason::Rejected => Action::await_change(),
+            Reason::OwnedByAnother | Reason::OwnedByAnotherCluster => {
+                Action::requeue(jittered(shared.settings.refresh))
+            }
             _ => Action::requeue(jittered(WRONG_AGAIN)),
         },
         Situation::InDoubt(settle_after) => {
-            let wait = settle_after.duration_since(facts.now);
+            let wait = settle_after.duration_since(seen.facts.now);
             let wait = Duration::try_from(wait).unwrap_or_default() + Duration::from_secs(1);
             // A dataset that was made shows before the window ends, most often at once.
-            Action::requeue(wait.min(shared.retries.failed(&uid, Some(Duration::from_secs(1)))))
+            let soon = shared.retries.failed(&uid, Some(Duration::from_secs(1)));
+            Action::requeue(within(&seen.facts, wait.min(soon)))
         }
+        // The store brings the end of those that name the object; no call is made for the others.
+        Situation::Held(Users::Exports(_)) => Action::requeue(LEAVING_AGAIN),
+        Situation::Held(Users::Jobs(_)) => {
+            let wait = shared.retries.failed(&uid, None);
+            let wait = wait.clamp(JOBS_AGAIN, LEAVING_AGAIN);
+            Action::requeue(within(&seen.facts, wait))
+        }
+        Situation::Removing(cause) => retry(&uid, context, &seen.facts, cause),
         Situation::Leaving => Action::await_change(),
     })
+}
+
+/// When to try again what failed, or had no effect. What would be asked for again in the same words
+/// waits, whatever wakes the object.
+fn retry(uid: &str, context: &Context, facts: &Facts, cause: &Cause) -> Action {
+    let retries = &context.shared.retries;
+    let asked = change::asked_to_wait(facts);
+    if let (Effort::None, Some(pause)) = (&facts.effort, &facts.pause)
+        && pause.until > facts.now
+    {
+        let left = pause.until.duration_since(facts.now);
+        let left = Duration::try_from(left).unwrap_or_default();
+        return Action::requeue(within(facts, left));
+    }
+    let mut wait = retries.failed(uid, None);
+    match facts.life {
+        Life::Live => {}
+        Life::Deleting => wait = wait.min(LEAVING_AGAIN),
+    }
+    let wait = asked.map_or(wait, |asked| wait.max(asked));
+    match facts.effort {
+        Effort::Answered | Effort::Failed(_) => {
+            retries.asked_to_wait(uid, wait, facts.now, cause.clone());
+        }
+        Effort::None => {}
+    }
+    Action::requeue(within(facts, wait))
+}
+
+/// A wait, but not beyond the time that a deletion may take.
+fn within(facts: &Facts, wait: Duration) -> Duration {
+    let left = facts.deadline.map(|deadline| {
+        let left = deadline.duration_since(facts.now);
+        Duration::try_from(left).unwrap_or_default() + Duration::from_secs(1)
+    });
+    left.map_or(wait, |left| wait.min(left))
+}
+
+/// Keeps what this pass read, and comes back when it is due.
+fn remember(
+    dataset: &ProfileDataset,
+    context: &Context,
+    seen: &Seen,
+    memory: &Memory,
+    found: &Dataset,
+) -> Action {
+    let readings = &context.shared.readings;
+    let uid = dataset.uid().unwrap_or_default();
+    let generation = dataset.metadata.generation;
+    let stamp = seen.tenant.as_ref().map(|tenant| tenant.stamp.clone());
+    let stamp = stamp.unwrap_or_default();
+    let kept = readings.get(&uid, generation, &stamp);
+    let due = kept.filter(|_| memory.lookup.is_none()).map_or_else(
+        || Instant::now() + jittered(context.shared.settings.refresh),
+        |kept| kept.due,
+    );
+    let dataset = found.clone();
+    let reading = Reading {
+        dataset,
+        generation,
+        stamp,
+        due,
+    };
+    readings.keep(&uid, reading);
+    Action::requeue(due.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+}
+
+/// A call that was refused for its credential has the connection looked at.
+fn suspect(dataset: &ProfileDataset, context: &Context, facts: &Facts) {
+    let refused = |failure: &Failure| {
+        matches!(
+            failure.consequence,
+            Consequence::Unauthenticated | Consequence::CredentialRejected(_)
+        )
+    };
+    let lookup = match &facts.lookup {
+        Lookup::Failed(failure) => refused(failure),
+        Lookup::NotYet | Lookup::ById(_) | Lookup::ByTag { .. } => false,
+    };
+    let effort = match &facts.effort {
+        Effort::Failed(failure) => refused(failure),
+        Effort::None | Effort::Answered => false,
+    };
+    let jobs = match &facts.jobs {
+        Jobs::Failed(failure) => refused(failure),
+        Jobs::NotAsked | Jobs::None | Jobs::Running(_) | Jobs::Unsure(_) => false,
+    };
+    if lookup || effort || jobs {
+        let namespace = dataset.namespace().unwrap_or_default();
+        context.suspect(&namespace, &dataset.spec.connection_ref.name);
+    }
 }

@@ -6,32 +6,36 @@
 
 mod observe;
 mod report;
+mod rows;
 mod settle;
 mod stop;
 mod submit;
+mod tell;
+mod wishes;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::{
     ResourceExt,
-    api::{Patch, PatchParams},
     runtime::{controller::Action, reflector::ObjectRef},
 };
-use serde_json::json;
 
 use self::observe::{Memory, Seen, observe};
 use self::stop::leave;
-use super::{Context, PassError, retry::Look, tenants::Tenant};
+use self::wishes::invalid_policy;
+use super::{
+    Context, PassError, finalizers::Finalize, namespaces::Surroundings, retry::Look,
+    tenants::Tenant,
+};
 use crate::{
-    api::{EXPORT_FINALIZER, ExportJob, Reason, Submission},
+    api::{EXPORT_FINALIZER, ExportJob, ExportJobStatus, Reason, Submission},
     decide::{
-        Cause, Need,
-        dataset::{self, Situation as DatasetSituation},
-        export::{Effect, Plan, Situation, Surplus, decide},
+        Cause, Finalizer, Need, dataset,
+        export::{Effect, Plan, Record, Situation, Surplus, decide, due_by},
     },
     platform::{Consequence, DatasetId, JobId, PlatformError, Refusal},
-    polling::{Follow, trouble},
+    polling::{Follow, Pace, trouble},
 };
 
 /// The most steps of one pass: check the dataset, look, hold, intend, post, read the list, settle,
@@ -39,12 +43,16 @@ use crate::{
 const STEPS: usize = 24;
 /// How soon something that nobody tells about is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
+/// How soon at the latest the platform is asked again for what somebody waits for to end.
+const STOPPING_AGAIN: Duration = Duration::from_secs(30);
+
 /// What a step leads to.
 enum Next {
     /// Another step, with the object as it is now.
     Step(Box<ExportJob>),
-    /// The end of the pass.
-    Rest(Action),
+    /// The end of the pass; the object is looked at again after this time at the latest, if there
+    /// is one.
+    Rest(Option<Duration>),
 }
 
 /// A pass over an export.
@@ -54,16 +62,44 @@ enum Next {
 /// What the API server refuses.
 pub async fn pass(export: &ExportJob, context: &Context) -> Result<Action, PassError> {
     let mut object = Box::new(export.clone());
-    let mut memory = Memory::default();
+    let mut memory = Memory {
+        surroundings: surroundings(export, context).await,
+        ..Memory::default()
+    };
     for _ in 0..STEPS {
         let seen = observe(&object, context, &memory)?;
         let plan = decide(&seen.facts);
+        if let (Record::Fresh { attempt: _ }, Need::Waiting(_) | Need::Wrong(_)) =
+            (&seen.facts.record, &seen.facts.destination)
+        {
+            context.hold_nothing_for(&seen.facts.identity.uid);
+        }
         match act(&object, context, &seen, plan, &mut memory).await? {
             Next::Step(next) => object = next,
-            Next::Rest(action) => return Ok(action),
+            Next::Rest(wait) => {
+                let due = due_by(&seen.facts).map(|time| from_now(time, seen.facts.now));
+                let wait = wait.into_iter().chain(due).min();
+                return Ok(wait.map_or_else(Action::await_change, Action::requeue));
+            }
         }
     }
     Err(PassError::Restless(STEPS))
+}
+
+/// What is known of the namespace, where something depends on it: what becomes of the export if it
+/// is deleted, and whether it is deleted with everything around it.
+async fn surroundings(export: &ExportJob, context: &Context) -> Option<Surroundings> {
+    let namespace = export.namespace()?;
+    let status = export.status.as_ref();
+    let deleted = export.metadata.deletion_timestamp.is_some();
+    let begins = status.is_none_or(|status| status.job_id.is_none());
+    let asked = deleted || (begins && export.spec.deletion_policy.is_none());
+    let asked = asked && !super::dependencies::is_ended(export);
+    if asked {
+        Some(context.shared.namespaces.of(&namespace).await)
+    } else {
+        None
+    }
 }
 
 async fn act(
@@ -79,20 +115,26 @@ async fn act(
     match effect {
         Effect::Rest => rest(export, context, seen, situation).await,
         Effect::WakeAt(time) => {
-            let action = Action::requeue(from_now(time, seen.facts.now));
-            report(export, context, seen, &situation).await?;
-            Ok(Next::Rest(action))
+            let wait = from_now(time, seen.facts.now);
+            match (&situation, seen.facts.finalizer) {
+                (Situation::AtRest, Finalizer::Absent) => at_rest(export, context, seen).await?,
+                _ => {
+                    report(export, context, seen, &situation).await?;
+                }
+            }
+            Ok(Next::Rest(Some(wait)))
         }
-        Effect::Hold => Ok(step(set_finalizer(export, context, Finalize::Add).await?)),
-        Effect::Release => release(export, context, uid, situation).await,
+        Effect::Hold => hold(export, context, seen, memory).await,
+        Effect::BackOff => {
+            report(export, context, seen, &situation).await?;
+            let wait = shared.retries.failed(uid, None).min(STOPPING_AGAIN);
+            let floor = memory.cancel_retry_after.unwrap_or_default();
+            Ok(Next::Rest(Some(wait.max(floor))))
+        }
+        Effect::Expire => stop::expire(export, context, seen).await,
+        Effect::Release => release(export, context, seen, situation).await,
         Effect::CheckDataset(id) => {
-            memory.dataset = Some(match &seen.tenant {
-                Some(tenant) => look_at_dataset(tenant, &id).await,
-                None => Err(Cause::new(
-                    Reason::ConnectionNotReady,
-                    "the connection is gone",
-                )),
-            });
+            memory.dataset = Some(check_dataset(seen, &id).await);
             Ok(step(export.clone()))
         }
         Effect::Intend(submission) => {
@@ -109,7 +151,7 @@ async fn act(
         Effect::LookAgain(by) => {
             report(export, context, seen, &situation).await?;
             let wait = look_again(context, seen, &situation, by, memory);
-            Ok(Next::Rest(Action::requeue(wait)))
+            Ok(Next::Rest(Some(wait)))
         }
         Effect::Settle(submission) => {
             memory.held = None;
@@ -128,7 +170,7 @@ async fn act(
             report(export, context, seen, &situation).await?;
             let left = until.map(|time| from_now(time, seen.facts.now));
             let wait = left.unwrap_or(Duration::MAX).min(watchdog(&situation));
-            Ok(Next::Rest(Action::requeue(wait)))
+            Ok(Next::Rest(Some(wait)))
         }
         Effect::Look(submission, job) => {
             let written = report(export, context, seen, &situation).await?;
@@ -138,7 +180,7 @@ async fn act(
                     memory.looked = true;
                     Ok(step(written))
                 }
-                None => Ok(Next::Rest(Action::requeue(LOOK_AGAIN))),
+                None => Ok(Next::Rest(Some(LOOK_AGAIN))),
             }
         }
         Effect::IntendCancel(cancellation) => {
@@ -148,7 +190,7 @@ async fn act(
         }
         Effect::Cancel(submission, job, cancellation) => {
             let what = (submission, job, cancellation);
-            stop::cancel(export, context, seen, what, &situation).await
+            stop::cancel(export, context, seen, what, &situation, memory).await
         }
         Effect::LookAtSurplus(_, job) => {
             let surplus = stop::look_at_surplus(seen, &job).await;
@@ -165,6 +207,26 @@ async fn act(
     }
 }
 
+/// Puts the finalizer on. The first time it tells what of the namespace's word is not read: after
+/// the intent nothing is waited for.
+async fn hold(
+    export: &ExportJob,
+    context: &Context,
+    seen: &Seen,
+    memory: &Memory,
+) -> Result<Next, PassError> {
+    if let (Record::Fresh { attempt: _ }, None, Some(word)) = (
+        &seen.facts.record,
+        export.spec.deletion_policy,
+        invalid_policy(memory),
+    ) {
+        tell::tell_invalid(export, context, word).await;
+    }
+    let added = Finalize::Add;
+    let held = context.set_finalizer(export, EXPORT_FINALIZER, added);
+    Ok(step(held.await?))
+}
+
 /// How long to wait before the platform's list is read again.
 fn look_again(
     context: &Context,
@@ -179,6 +241,7 @@ fn look_again(
         longest: match situation {
             // A person was asked, and is waited for.
             Situation::Ambiguous(_) => LOOK_AGAIN * 5,
+            Situation::Cancelling(_) => STOPPING_AGAIN,
             _ => LOOK_AGAIN,
         },
     };
@@ -191,14 +254,16 @@ fn look_again(
 async fn release(
     export: &ExportJob,
     context: &Context,
-    uid: &str,
+    seen: &Seen,
     situation: Situation,
 ) -> Result<Next, PassError> {
-    let released = set_finalizer(export, context, Finalize::Remove).await?;
+    let released = context
+        .set_finalizer(export, EXPORT_FINALIZER, Finalize::Remove)
+        .await?;
     match situation {
-        Situation::Leaving(warning) => {
-            leave(export, context, uid, warning).await;
-            Ok(Next::Rest(Action::await_change()))
+        Situation::Leaving(farewell) => {
+            leave(export, context, seen, farewell).await;
+            Ok(Next::Rest(None))
         }
         _ => Ok(step(released)),
     }
@@ -227,8 +292,8 @@ async fn rest(
     match situation.clone() {
         Situation::Ends(ref ending) => {
             let written = report(export, context, seen, &situation).await?;
-            shared.metrics.end(report::reason_of(ending).as_str());
-            ended(context, uid);
+            shared.metrics.end(tell::reason_of(ending).as_str());
+            ended(export, context, uid);
             if let Some(dataset) = &export.spec.export.destination.dataset_ref {
                 // Its last batch is another one now.
                 let namespace = export.namespace().unwrap_or_default();
@@ -239,18 +304,12 @@ async fn rest(
             Ok(step(written))
         }
         Situation::AtRest => {
-            ended(context, uid);
-            shared.tenants.sweep(|key| context.needs_connection(key));
-            // An edit after the end still counts as seen.
-            let generation = export.metadata.generation;
-            let mut status = export.status.clone().unwrap_or_default();
-            status.observed_generation = generation;
-            context.write_status(export, status).await?;
-            Ok(Next::Rest(Action::await_change()))
+            at_rest(export, context, seen).await?;
+            Ok(Next::Rest(None))
         }
-        Situation::Leaving(warning) => {
-            leave(export, context, uid, warning).await;
-            Ok(Next::Rest(Action::await_change()))
+        Situation::Leaving(farewell) => {
+            leave(export, context, seen, farewell).await;
+            Ok(Next::Rest(None))
         }
         Situation::Waiting(ref cause) if cause.reason == Reason::WaitingForSubmission => {
             report(export, context, seen, &situation).await?;
@@ -263,13 +322,11 @@ async fn rest(
                     return Ok(step(export.clone()));
                 }
             }
-            Ok(Next::Rest(Action::requeue(super::jittered(LOOK_AGAIN))))
+            Ok(Next::Rest(Some(super::jittered(LOOK_AGAIN))))
         }
         Situation::Waiting(ref cause) if is_passing(cause.reason) => {
             report(export, context, seen, &situation).await?;
-            Ok(Next::Rest(Action::requeue(
-                shared.retries.failed(uid, None),
-            )))
+            Ok(Next::Rest(Some(shared.retries.failed(uid, None))))
         }
         Situation::Waiting(_)
         | Situation::Blocked(_)
@@ -283,9 +340,17 @@ async fn rest(
         | Situation::Cancelling(_)
         | Situation::Foreign => {
             report(export, context, seen, &situation).await?;
-            Ok(Next::Rest(Action::requeue(watchdog(&situation))))
+            Ok(Next::Rest(Some(watchdog(&situation))))
         }
     }
+}
+
+/// Nothing is left to do for an export, but to see what an edit since its end comes to.
+async fn at_rest(export: &ExportJob, context: &Context, seen: &Seen) -> Result<(), PassError> {
+    let shared = &context.shared;
+    ended(export, context, &seen.facts.identity.uid);
+    shared.tenants.sweep(|key| context.needs_connection(key));
+    report::rest(export, context, seen).await
 }
 
 /// Whether nobody tells when the reason has passed.
@@ -334,20 +399,23 @@ async fn report(
         return Ok(export.clone());
     }
     let written = context.write_status(export, status).await?;
-    report::announce(export, &written, situation, context).await;
+    tell::announce(export, &written, situation, context).await;
     Ok(written)
+}
+
+async fn check_dataset(seen: &Seen, id: &DatasetId) -> Result<(), Cause> {
+    match &seen.tenant {
+        Some(tenant) => look_at_dataset(tenant, id).await,
+        None => Err(Cause::new(
+            Reason::ConnectionNotReady,
+            "the connection is gone",
+        )),
+    }
 }
 
 async fn look_at_dataset(tenant: &Tenant, id: &DatasetId) -> Result<(), Cause> {
     match tenant.platform.dataset(id).await {
-        Ok(Some(found)) => match dataset::judge(&found) {
-            DatasetSituation::Unsuitable(_, cause) => Err(cause),
-            DatasetSituation::Available(_)
-            | DatasetSituation::Waiting(_)
-            | DatasetSituation::Wrong(_)
-            | DatasetSituation::InDoubt(_)
-            | DatasetSituation::Leaving => Ok(()),
-        },
+        Ok(Some(found)) => dataset::judge(&found),
         Ok(None) => Err(Cause::new(
             Reason::DatasetMissing,
             format!("the Catalog has no dataset {id} in this organisation and sandbox"),
@@ -357,10 +425,17 @@ async fn look_at_dataset(tenant: &Tenant, id: &DatasetId) -> Result<(), Cause> {
 }
 
 /// The export has ended: nothing of it is kept in memory but what finds other jobs of its request.
-fn ended(context: &Context, uid: &str) {
+fn ended(export: &ExportJob, context: &Context, uid: &str) {
     context.shared.board.ended(uid);
     context.shared.submissions.claims.release(uid);
     context.shared.retries.forget(uid);
+    context.let_go_of(export);
+}
+
+/// Whether somebody waits for the export to end: it is deleted, or being cancelled.
+fn is_stopping(export: &ExportJob) -> bool {
+    let cancelled = |status: &ExportJobStatus| status.cancellation.is_some();
+    export.metadata.deletion_timestamp.is_some() || export.status.as_ref().is_some_and(cancelled)
 }
 
 fn follow(export: &ExportJob, seen: &Seen, submission: &Submission, job: JobId) -> Option<Follow> {
@@ -376,6 +451,11 @@ fn follow(export: &ExportJob, seen: &Seen, submission: &Submission, job: JobId) 
             .and_then(|status| status.start_time)
             .unwrap_or(submission.intent_time),
         settled: submission.settle_after,
+        pace: if is_stopping(export) {
+            Pace::Stopping
+        } else {
+            Pace::Running
+        },
     })
 }
 
@@ -395,45 +475,3 @@ fn suspect(export: &ExportJob, context: &Context, error: &PlatformError) {
         context.suspect(&namespace, &connection.name);
     }
 }
-
-/// What to do with the finalizer.
-enum Finalize {
-    Add,
-    Remove,
-}
-
-/// Puts the finalizer on or takes it off, unless the object has changed since it was read.
-async fn set_finalizer(
-    export: &ExportJob,
-    context: &Context,
-    what: Finalize,
-) -> Result<ExportJob, PassError> {
-    let others = export
-        .finalizers()
-        .iter()
-        .filter(|name| *name != EXPORT_FINALIZER);
-    let mut finalizers: Vec<&str> = others.map(String::as_str).collect();
-    match what {
-        Finalize::Add => finalizers.push(EXPORT_FINALIZER),
-        Finalize::Remove => {}
-    }
-    let patch = json!({
-        "metadata": {
-            "resourceVersion": export.resource_version(),
-            "finalizers": finalizers,
-        }
-    });
-    let api = context.api(export)?;
-    let params = PatchParams {
-        field_manager: Some(FINALIZER_MANAGER.into()),
-        ..PatchParams::default()
-    };
-    let patched = api
-        .patch(&export.name_any(), &params, &Patch::Merge(patch))
-        .await?;
-    context.shared.written.wrote(&patched);
-    Ok(patched)
-}
-
-/// The field manager of the finalizer.
-const FINALIZER_MANAGER: &str = "aep-export-operator/finalizer";

@@ -7,26 +7,29 @@ use kube::ResourceExt;
 use serde_json::Value;
 
 use super::super::{
-    Context, PassError, nonce,
+    Context, PassError,
+    finalizers::finalizer,
+    namespaces::Surroundings,
+    nonce,
+    requests::requested,
     tenants::{ConnectionKey, Tenant},
 };
+use super::wishes::{departure, effective, managed, wishes};
 use crate::{
-    api::{EXPORT_FINALIZER, ExportJob, RESOLVE_ANNOTATION, RESTORED_LABEL, Reason, Target},
+    api::{
+        EXPORT_FINALIZER, Effective, ExportJob, ExportJobStatus, RESOLVE_ANNOTATION,
+        RESTORED_LABEL, Reason, Target,
+    },
     decide::{
-        Cause, Finalizer, Life, Need,
+        Cause, Life, Need,
         export::{
-            Answer, Beginning, DatasetCheck, Destination, Facts, Identity, List, Pause, Record,
-            Sighted, Sighting, Surplus, Title, Wishes, record,
+            Answer, Asked, Beginning, DatasetCheck, Destination, Facts, Identity, List, Pause,
+            Record, Request, Sighted, Sighting, Surplus, Title, next_attempt, record, scheduled,
         },
         request,
     },
     platform::{DatasetId, JobId},
 };
-
-/// The wait before the second attempt; doubled before each further one.
-const RETRY_FIRST: SignedDuration = SignedDuration::from_secs(30);
-/// The longest wait between two attempts.
-const RETRY_LONGEST: SignedDuration = SignedDuration::from_mins(30);
 
 /// What a pass holds in memory only.
 #[derive(Default)]
@@ -45,6 +48,12 @@ pub(super) struct Memory {
     pub(super) looked: bool,
     /// What became of the surplus jobs that this pass dealt with.
     pub(super) surplus: Vec<(JobId, Surplus)>,
+    /// What asking for the job's cancellation came to.
+    pub(super) asked: Asked,
+    /// How long the platform asked to wait before it is asked to cancel again.
+    pub(super) cancel_retry_after: Option<Duration>,
+    /// What is known of the namespace; none: nothing depends on it.
+    pub(super) surroundings: Option<Surroundings>,
 }
 
 /// The facts, and the clients that effects need.
@@ -56,6 +65,8 @@ pub(super) struct Seen {
     pub(super) connection: Option<String>,
     /// The client for the submission on record.
     pub(super) service: Option<Tenant>,
+    /// What holds where the spec leaves it open.
+    pub(super) effective: Effective,
 }
 
 impl Seen {
@@ -96,7 +107,11 @@ pub(super) fn observe(
         Record::Fresh { attempt: _ } | Record::Ended(_) => (Need::Met(()), None),
     };
     let client = serving.as_ref().or(tenant.as_ref());
-    let now = client.map_or_else(Timestamp::now, |tenant| tenant.platform.now());
+    let clock = recorded_client(export, context, &namespace);
+    let effective = effective(export, context, memory.surroundings.as_ref());
+    let now = client
+        .or(clock.as_ref())
+        .map_or_else(Timestamp::now, |tenant| tenant.platform.now());
     let answer = export
         .annotations()
         .get(RESOLVE_ANNOTATION)
@@ -108,8 +123,18 @@ pub(super) fn observe(
             Some(_) => Life::Deleting,
             None => Life::Live,
         },
-        finalizer: finalizer(export),
-        wishes: Wishes::default(),
+        finalizer: finalizer(export, EXPORT_FINALIZER),
+        departure: departure(export, memory.surroundings.as_ref()),
+        request: match requested(export, status.and_then(handled)) {
+            Some(_) => Request::Pending,
+            None => Request::Absent,
+        },
+        wishes: wishes(export, &record, &effective),
+        missing_since: status.and_then(|status| status.not_found_since),
+        asked: memory.asked.clone(),
+        failed: status.and_then(|status| status.attempts.last().cloned()),
+        ended_at: status.and_then(|status| status.completion_time),
+        managed: managed(export),
         title: title(&record, context, &uid),
         body: body(export, &record),
         cancellation: status.and_then(|status| status.cancellation.clone()),
@@ -155,7 +180,19 @@ pub(super) fn observe(
         tenant,
         connection,
         service: serving,
+        effective,
     })
+}
+
+fn handled(status: &ExportJobStatus) -> Option<&str> {
+    status.last_handled_reconcile_at.as_deref()
+}
+
+/// The client of the connection on record: its clock dates what has ended.
+fn recorded_client(export: &ExportJob, context: &Context, namespace: &str) -> Option<Tenant> {
+    let connection = export.status.as_ref()?.connection.as_ref()?;
+    let key = ConnectionKey::new(namespace, &connection.name);
+    context.shared.tenants.get(&key)
 }
 
 /// When the object was created, by a clock that shows `now`: the API server's clock and this
@@ -177,15 +214,6 @@ fn on_record(export: &ExportJob) -> Record {
             .map_or(0, |attempt| attempt.attempt),
         super::super::dependencies::is_ended(export),
     )
-}
-
-fn finalizer(export: &ExportJob) -> Finalizer {
-    let ours = |name: &String| name == EXPORT_FINALIZER;
-    if export.finalizers().iter().any(ours) {
-        Finalizer::Present
-    } else {
-        Finalizer::Absent
-    }
 }
 
 fn title(record: &Record, context: &Context, uid: &str) -> Title {
@@ -285,28 +313,16 @@ fn pause(
         return Some(pause);
     }
     let last = export.status.as_ref()?.attempts.last()?;
+    let until = next_attempt(
+        uid,
+        last.attempt,
+        last.completion_time,
+        context.shared.settings.limits.retry,
+    );
     (*attempt > last.attempt).then(|| Pause {
-        until: next_attempt(uid, last.attempt, last.completion_time),
-        cause: Cause::new(Reason::RetryScheduled, "the attempt before failed"),
+        until,
+        cause: scheduled(last.attempt, &last.job_id, until),
     })
-}
-
-/// When the next attempt begins: by what is on record alone, so that a restart changes nothing.
-/// Up to half as much again is added, so that what failed together is not tried again together.
-fn next_attempt(uid: &str, attempt: i64, ended: Timestamp) -> Timestamp {
-    let doublings = u32::try_from(attempt.clamp(1, 16) - 1).unwrap_or_default();
-    let wait = RETRY_FIRST
-        .checked_mul(2_i32.saturating_pow(doublings))
-        .unwrap_or(RETRY_LONGEST)
-        .min(RETRY_LONGEST);
-    let share = request::request_id("", uid, attempt)
-        .bytes()
-        .map(u32::from)
-        .sum::<u32>()
-        % 100;
-    let jitter = Duration::try_from(wait).unwrap_or_default() * share / 200;
-    let wait = wait + SignedDuration::try_from(jitter).unwrap_or_default();
-    ended.saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 /// Where a new submission would go.

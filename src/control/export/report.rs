@@ -1,22 +1,24 @@
-//! From how an export stands to its status and its events: the one place that does it.
+//! From how an export stands to its status: the one place that does it.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::{
-    super::{Context, events::Tone},
+    super::{Context, PassError, requests::latest},
     observe::Seen,
+    rows::{Row, goes_on, kept, row},
+    tell::tell_kept,
 };
 use crate::{
     api::{
-        BatchStatus, CancelledBy, ConditionType, Desired, ExportError, ExportJob, ExportJobStatus,
-        PlatformTimings, Reason, Submission, SubmissionEvidence, SubmissionOutcome, Tristate, find,
-        merge, whole_second,
+        BatchStatus, Cancellation, CancelledBy, ConditionType, Desired, ExportError, ExportJob,
+        ExportJobStatus, MESSAGE_LIMIT, PlatformTimings, Submission, SubmissionEvidence,
+        SubmissionOutcome, Tristate, cut, merge, whole_second,
     },
     decide::{
-        Cause, Need,
-        export::{Batches, DataAvailability, Ending, Sighting, Situation},
+        Need,
+        export::{Batches, Ending, Facts, List, Record, Sighted, Sighting, Situation},
     },
     platform::Job,
 };
@@ -25,14 +27,6 @@ use crate::{
 const BATCHES: usize = 100;
 /// How many errors a status shows.
 const ERRORS: usize = 10;
-
-/// A row of the table of conditions.
-struct Row {
-    phase: &'static str,
-    ready: (Tristate, Cause),
-    abnormal: Option<ConditionType>,
-    end: Vec<Desired>,
-}
 
 /// The status of an export whose intent is recorded with it.
 pub(super) fn intended(export: &ExportJob, seen: &Seen, submission: Submission) -> ExportJobStatus {
@@ -44,11 +38,10 @@ pub(super) fn intended(export: &ExportJob, seen: &Seen, submission: Submission) 
 /// The status of an export that stands so.
 pub(super) fn project(export: &ExportJob, seen: &Seen, situation: &Situation) -> ExportJobStatus {
     let before = export.status.clone().unwrap_or_default();
-    let Some(row) = row(situation, seen) else {
+    let (Some(phase), Some(row)) = (situation.phase(), row(situation, export, seen)) else {
         return before;
     };
     let Row {
-        phase,
         ready: (tristate, cause),
         abnormal,
         end,
@@ -66,11 +59,17 @@ pub(super) fn project(export: &ExportJob, seen: &Seen, situation: &Situation) ->
         message: cause.message,
     }));
     desired.extend(end);
+    desired.extend(goes_on(export, situation));
+    if let Situation::Ends(_) = situation {
+        desired.extend(kept(seen));
+    }
     let generation = export.metadata.generation;
     let mut status = ExportJobStatus {
         observed_generation: generation,
-        phase: Some(phase.to_owned()),
+        phase: Some(phase.as_str().to_owned()),
         conditions: merge(&before.conditions, desired, generation, Timestamp::now()),
+        effective: Some(seen.effective.clone()),
+        last_handled_reconcile_at: answered(export, &before, seen),
         ..before
     };
     if let (Some(tenant), Some(name)) = (&seen.tenant, &seen.connection) {
@@ -79,8 +78,21 @@ pub(super) fn project(export: &ExportJob, seen: &Seen, situation: &Situation) ->
     if let Need::Met(destination) = &seen.facts.destination {
         status.dataset_id.clone_from(&destination.target.dataset_id);
     }
-    if let Sighting::Job { job, batches } = &seen.facts.sighting {
-        show(&mut status, job, batches);
+    match &seen.facts.sighting {
+        Sighting::Job { job, batches } => {
+            show(&mut status, job, batches);
+            status.not_found_since = None;
+        }
+        Sighting::Missing => {
+            let since = whole_second(seen.facts.now);
+            status.not_found_since.get_or_insert(since);
+        }
+        Sighting::Unseen | Sighting::Trouble(_) => {}
+    }
+    if *situation == Situation::Suspended
+        && let Some(last) = status.attempts.last_mut()
+    {
+        last.suspended = Some(true);
     }
     if let Situation::Ends(ending) = situation {
         finish(&mut status, ending, seen);
@@ -89,7 +101,99 @@ pub(super) fn project(export: &ExportJob, seen: &Seen, situation: &Situation) ->
             submission.evidence = Some(SubmissionEvidence::Reply);
         }
     }
+    say_taken_back(export, &mut status);
     status
+}
+
+/// The request to reconcile that is answered by now: one that asks for a look is, once the look was
+/// made.
+fn answered(export: &ExportJob, before: &ExportJobStatus, seen: &Seen) -> Option<String> {
+    let Facts {
+        record,
+        service,
+        sighted,
+        list,
+        ..
+    } = &seen.facts;
+    let looked = match (record, service) {
+        (Record::Known(_, _), Need::Met(())) => *sighted == Sighted::InThisPass,
+        (Record::Open(_), Need::Met(())) => *list != List::NotYet,
+        (Record::Fresh { attempt: _ } | Record::Ended(_), _)
+        | (Record::Known(_, _) | Record::Open(_), Need::Waiting(_) | Need::Wrong(_)) => true,
+    };
+    let known = before.last_handled_reconcile_at.clone();
+    if looked {
+        latest(export).or(known)
+    } else {
+        known
+    }
+}
+
+/// Says of an export that has ended what an edit since then comes to.
+pub(super) async fn rest(
+    export: &ExportJob,
+    context: &Context,
+    seen: &Seen,
+) -> Result<(), PassError> {
+    let mut status = export.status.clone().unwrap_or_default();
+    status.observed_generation = export.metadata.generation;
+    status.last_handled_reconcile_at = latest(export).or(status.last_handled_reconcile_at);
+    say_taken_back(export, &mut status);
+    let mut desired: Vec<Desired> = kept(seen).into_iter().collect();
+    let type_ = ConditionType::Expires.as_str();
+    let (before, mut others): (Vec<_>, Vec<_>) =
+        status.conditions.drain(..).partition(|c| c.type_ == type_);
+    let generation = export.metadata.generation;
+    others.extend(merge(
+        &before,
+        std::mem::take(&mut desired),
+        generation,
+        Timestamp::now(),
+    ));
+    status.conditions = others;
+    let written = context.write_status(export, status).await?;
+    tell_kept(export, &written, context).await;
+    Ok(())
+}
+
+/// Said of a cancellation that the spec does not ask for any more.
+const TAKEN_BACK: &str = ". (spec.cancel was taken back after it was seen, which has no effect: \
+                          to export again, create another ExportJob)";
+
+/// Adds to what is said of a cancellation that it stands, although its spec was changed since, and
+/// takes that away if the spec asks for it again.
+fn say_taken_back(export: &ExportJob, status: &mut ExportJobStatus) {
+    let by = status.cancellation.as_ref().map(|stop| stop.by);
+    let stands = by == Some(CancelledBy::Spec) && export.spec.cancel != Some(true);
+    let told = [
+        ConditionType::Ready,
+        ConditionType::Reconciling,
+        ConditionType::Stalled,
+        ConditionType::Failed,
+        ConditionType::Complete,
+    ];
+    let told = |type_: &str| told.iter().any(|told| told.as_str() == type_);
+    for condition in status.conditions.iter_mut().filter(|c| told(&c.type_)) {
+        let bare = condition.message.trim_end_matches(TAKEN_BACK);
+        let room = MESSAGE_LIMIT - TAKEN_BACK.len();
+        condition.message = if stands {
+            format!("{}{TAKEN_BACK}", cut(bare, room))
+        } else {
+            bare.to_owned()
+        };
+    }
+}
+
+/// What was shown of the job of an attempt that failed: the next one has another.
+pub(super) fn forget_job(status: &mut ExportJobStatus) {
+    status.platform_status = None;
+    status.platform_timings = None;
+    status.exported_profiles = None;
+    status.exported_profiles_by_namespace.clear();
+    status.batches.clear();
+    status.batch_count = None;
+    status.errors.clear();
+    status.not_found_since = None;
 }
 
 /// Whether two statuses say the same. A running job's status in the platform's words is written
@@ -106,261 +210,6 @@ pub(super) fn is_same(before: Option<&ExportJobStatus>, after: &ExportJobStatus)
         words == *before
     };
     before == after || (running && same_but_words())
-}
-
-/// Publishes the event that a transition is worth, if it is.
-pub(super) async fn announce(
-    before: &ExportJob,
-    after: &ExportJob,
-    situation: &Situation,
-    context: &Context,
-) {
-    if let Some((tone, action, cause)) = announcement(before, after, situation) {
-        let events = &context.shared.events;
-        events
-            .publish(after, tone, action, cause.reason, &cause.message)
-            .await;
-    }
-}
-
-fn announcement(
-    before: &ExportJob,
-    after: &ExportJob,
-    situation: &Situation,
-) -> Option<(Tone, &'static str, Cause)> {
-    let reason = |export: &ExportJob| {
-        let ready = find(&export.status.as_ref()?.conditions, ConditionType::Ready)?;
-        Some((ready.reason.clone(), ready.message.clone()))
-    };
-    let (word, message) = reason(after)?;
-    if reason(before).is_some_and(|(before, _)| before == word) {
-        return None;
-    }
-    let cause = Cause::new(Reason::parse(&word)?, message);
-    match situation {
-        Situation::Blocked(_) => Some((Tone::Warning, "Submit", cause)),
-        Situation::Ambiguous(_) | Situation::Foreign => Some((Tone::Warning, "Submit", cause)),
-        Situation::Retrying(_) => Some((Tone::Warning, "Submit", cause)),
-        Situation::Running(None) => {
-            let status = after.status.as_ref()?;
-            let (job, dataset) = (status.job_id.as_deref()?, status.dataset_id.as_deref()?);
-            let note = format!("the platform took the export as job {job} into dataset {dataset}");
-            Some((Tone::Normal, "Submit", Cause::new(cause.reason, note)))
-        }
-        Situation::Running(Some(_)) => Some((Tone::Warning, "Observe", cause)),
-        Situation::Waiting(why) => match why.reason {
-            Reason::NotSent
-            | Reason::Refused
-            | Reason::AccessDenied
-            | Reason::PlatformThrottled => Some((Tone::Warning, "Submit", cause)),
-            _ => None,
-        },
-        Situation::Ends(Ending::Succeeded(_)) if cause.reason == Reason::SucceededWithErrors => {
-            Some((Tone::Warning, "Observe", cause))
-        }
-        Situation::Ends(Ending::Succeeded(_)) => Some((Tone::Normal, "Observe", cause)),
-        Situation::Ends(Ending::Failed | Ending::CancelledInPlatform) => {
-            Some((Tone::Warning, "Observe", cause))
-        }
-        Situation::Ends(Ending::Cancelled(CancelledBy::Spec | CancelledBy::Deletion)) => {
-            Some((Tone::Normal, "Cancel", cause))
-        }
-        Situation::Ends(Ending::Cancelled(CancelledBy::Deadline)) => {
-            Some((Tone::Warning, "Cancel", cause))
-        }
-        Situation::Ends(Ending::Rejected(_)) => Some((Tone::Warning, "Submit", cause)),
-        Situation::Submitting
-        | Situation::Suspended
-        | Situation::InDoubt(_)
-        | Situation::WaitingForBatch(_)
-        | Situation::Cancelling(_)
-        | Situation::AtRest
-        | Situation::Leaving(_) => None,
-    }
-}
-
-/// The reason of an end.
-pub(super) fn reason_of(ending: &Ending) -> Reason {
-    match ending {
-        Ending::Succeeded(_) => Reason::Succeeded,
-        Ending::Failed => Reason::ExportFailed,
-        Ending::CancelledInPlatform => Reason::CancelledInPlatform,
-        Ending::Cancelled(CancelledBy::Deadline) => Reason::DeadlineExceeded,
-        Ending::Cancelled(CancelledBy::Spec | CancelledBy::Deletion) => Reason::Cancelled,
-        Ending::Rejected(_) => Reason::Rejected,
-    }
-}
-
-fn row(situation: &Situation, seen: &Seen) -> Option<Row> {
-    let reconciling = |phase, cause: Cause| {
-        let (ready, abnormal) = ((Tristate::False, cause), Some(ConditionType::Reconciling));
-        Some(Row {
-            phase,
-            ready,
-            abnormal,
-            end: Vec::new(),
-        })
-    };
-    let stalled = |phase, cause: Cause| {
-        let (ready, abnormal) = ((Tristate::False, cause), Some(ConditionType::Stalled));
-        Some(Row {
-            phase,
-            ready,
-            abnormal,
-            end: Vec::new(),
-        })
-    };
-    match situation {
-        Situation::Waiting(cause) => reconciling("Pending", cause.clone()),
-        Situation::Blocked(cause) => stalled("Pending", cause.clone()),
-        Situation::Submitting => reconciling(
-            "Submitting",
-            Cause::new(
-                Reason::Submitting,
-                "the request to start the export is being sent",
-            ),
-        ),
-        Situation::Suspended => Some(suspended()),
-        Situation::InDoubt(cause) => reconciling("Submitting", cause.clone()),
-        Situation::Ambiguous(cause) => stalled("Ambiguous", cause.clone()),
-        Situation::Retrying(cause) => reconciling("Pending", cause.clone()),
-        Situation::Running(Some(cause)) => reconciling("Running", cause.clone()),
-        Situation::Running(None) => reconciling(
-            "Running",
-            Cause::new(Reason::Running, "the platform runs the export"),
-        ),
-        Situation::WaitingForBatch(cause) => reconciling(
-            "Running",
-            Cause::new(Reason::WaitingForBatch, cause.message.clone()),
-        ),
-        Situation::Cancelling(cause) => reconciling("Cancelling", cause.clone()),
-        Situation::Ends(ending) => Some(end(ending, seen)),
-        Situation::Foreign => stalled(
-            "Pending",
-            Cause::new(
-                Reason::ForeignStatus,
-                "the status was made for another object (copied, restored or forged): nothing in \
-                 it is read; delete this object and create it again without a status",
-            ),
-        ),
-        Situation::AtRest | Situation::Leaving(_) => None,
-    }
-}
-
-/// Neither at work nor wrong: it is as its spec wants it.
-fn suspended() -> Row {
-    let message = "not submitted while spec.suspend is true";
-    let cause = Cause::new(Reason::Suspended, message);
-    Row {
-        phase: "Suspended",
-        ready: (Tristate::False, cause.clone()),
-        abnormal: None,
-        end: vec![Desired {
-            type_: ConditionType::Suspended,
-            status: Tristate::True,
-            reason: cause.reason,
-            message: cause.message,
-        }],
-    }
-}
-
-fn end(ending: &Ending, seen: &Seen) -> Row {
-    let said = said(&seen.facts.sighting);
-    let failed = |phase, cause: Cause| Row {
-        phase,
-        ready: (Tristate::False, cause.clone()),
-        abnormal: Some(ConditionType::Stalled),
-        end: vec![Desired {
-            type_: ConditionType::Failed,
-            status: Tristate::True,
-            reason: cause.reason,
-            message: cause.message,
-        }],
-    };
-    match ending {
-        Ending::Succeeded(data) => {
-            let cause = match said {
-                Some(said) => Cause::new(
-                    Reason::SucceededWithErrors,
-                    format!("the export succeeded; the platform reports with it: {said}"),
-                ),
-                None => Cause::new(Reason::Succeeded, "the export succeeded"),
-            };
-            let (tristate, why) = match data {
-                DataAvailability::Readable => {
-                    let message = "the Catalog shows every batch as readable";
-                    (Tristate::True, Cause::new(Reason::BatchesReadable, message))
-                }
-                DataAvailability::Unknown(cause) => (Tristate::Unknown, cause.clone()),
-            };
-            let desired = |type_, status, cause: Cause| Desired {
-                type_,
-                status,
-                reason: cause.reason,
-                message: cause.message,
-            };
-            Row {
-                phase: "Succeeded",
-                ready: (Tristate::True, cause.clone()),
-                abnormal: None,
-                end: vec![
-                    desired(ConditionType::Complete, Tristate::True, cause),
-                    desired(ConditionType::DataAvailable, tristate, why),
-                ],
-            }
-        }
-        Ending::Failed => {
-            let message = said.map_or_else(
-                || "the platform says that the export failed, and not why".to_owned(),
-                |said| format!("the platform says that the export failed: {said}"),
-            );
-            failed("Failed", Cause::new(Reason::ExportFailed, message))
-        }
-        Ending::CancelledInPlatform => failed(
-            "Cancelled",
-            Cause::new(
-                Reason::CancelledInPlatform,
-                "the job was cancelled in the platform, not by this object",
-            ),
-        ),
-        Ending::Cancelled(by) => {
-            let (phase, reason, message) = match by {
-                CancelledBy::Deadline => (
-                    "Failed",
-                    Reason::DeadlineExceeded,
-                    "the export took longer than its deadline allows, and was cancelled",
-                ),
-                CancelledBy::Spec | CancelledBy::Deletion => (
-                    "Cancelled",
-                    Reason::Cancelled,
-                    "the export was cancelled by its spec",
-                ),
-            };
-            failed(phase, Cause::new(reason, message))
-        }
-        Ending::Rejected(cause) => failed(
-            "Failed",
-            Cause::new(
-                Reason::Rejected,
-                format!("the platform rejected the request: {}", cause.message),
-            ),
-        ),
-    }
-}
-
-/// What the platform reports as errors, in one line.
-fn said(sighting: &Sighting) -> Option<String> {
-    let Sighting::Job { job, batches: _ } = sighting else {
-        return None;
-    };
-    let first = job.errors.first()?;
-    let more = job.errors.len() - 1;
-    let also = if more == 0 {
-        String::new()
-    } else {
-        format!(" (and {more} more in status.errors)")
-    };
-    Some(format!("{} (code {}){also}", first.message, first.code))
 }
 
 fn show(status: &mut ExportJobStatus, job: &Job, batches: &Batches) {
@@ -422,11 +271,29 @@ fn finish(status: &mut ExportJobStatus, ending: &Ending, seen: &Seen) {
     let told = match (ending, &seen.facts.sighting) {
         // Nothing ran that could have told.
         (Ending::Rejected(_), _) => None,
+        (Ending::NoFurtherAttempt(_), _) => {
+            let last = status.attempts.last();
+            last.map(|attempt| attempt.completion_time)
+        }
         (_, Sighting::Job { job, batches: _ }) => job.update_time,
         (_, Sighting::Unseen | Sighting::Missing | Sighting::Trouble(_)) => None,
     };
     let end = whole_second(told.unwrap_or(seen.facts.now));
     status.completion_time = Some(end);
+    if let Ending::Cancelled(by) = ending {
+        // What was never submitted is cancelled all the same, once and for all.
+        status.cancellation.get_or_insert(Cancellation {
+            requested_at: whole_second(seen.facts.now),
+            by: *by,
+            accepted_at: None,
+            final_status: None,
+        });
+    }
+    if let (Some(cancellation), Sighting::Job { job, batches: _ }) =
+        (&mut status.cancellation, &seen.facts.sighting)
+    {
+        cancellation.final_status = Some(job.status.clone());
+    }
     status.duration_seconds = status
         .start_time
         .and_then(|start| Duration::try_from(end.duration_since(start)).ok())

@@ -1,13 +1,13 @@
 //! Reading the platform's list for a submission, and recording what it says.
 
-use kube::{api::ListParams, runtime::controller::Action};
+use kube::api::ListParams;
 use tracing::info;
 
 use super::{
     super::{Context, PassError, events::Tone},
     Next,
     observe::{Memory, Seen},
-    report, step, suspect,
+    report, step, suspect, tell,
 };
 use crate::{
     api::{
@@ -174,7 +174,7 @@ pub(super) async fn record(
         | None => {}
     }
     if asked {
-        report::announce(export, &written, situation, context).await;
+        tell::announce(export, &written, situation, context).await;
     }
     Ok(step(written))
 }
@@ -237,27 +237,28 @@ pub(super) async fn retry(
     let shared = &context.shared;
     let uid = &seen.facts.identity.uid;
     let mut status = report::project(export, seen, situation);
-    let Submission { attempt, .. } = submission;
+    let attempt = submission.attempt;
     status.attempts.push(Attempt {
         attempt,
+        request_id: submission.request_id,
         job_id: job.id.to_string(),
         outcome: job.status.clone(),
         start_time: status.start_time,
         completion_time: whole_second(job.update_time.unwrap_or(seen.facts.now)),
+        reason: Reason::ExportFailed.as_str().to_owned(),
         message: job.errors.first().map(|error| error.message.clone()),
+        suspended: None,
     });
     let surplus = status.attempts.len().saturating_sub(ATTEMPTS);
     status.attempts.drain(..surplus);
-    status.submission = None;
+    // The submission stays: it is claimed until the next one takes its place.
     status.job_id = None;
     status.start_time = None;
+    report::forget_job(&mut status);
     let written = context.write_status(export, status).await?;
     shared.board.forget(uid);
     shared.submissions.claims.observe(&written);
-    shared
-        .submissions
-        .claims
-        .begun(uid, attempt.saturating_add(1));
-    report::announce(export, &written, situation, context).await;
-    Ok(Next::Rest(Action::requeue(std::time::Duration::ZERO)))
+    shared.submissions.claims.failed(uid, attempt);
+    tell::announce(export, &written, situation, context).await;
+    Ok(step(written))
 }

@@ -1,21 +1,26 @@
 //! Cancelling jobs, and letting go of objects.
 
-use kube::runtime::controller::Action;
-use tracing::warn;
+use jiff::Timestamp;
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, Preconditions},
+};
+use tracing::{info, warn};
 
 use super::{
-    super::{Context, PassError, events::Tone},
+    super::{Context, Kind, PassError, events::Tone},
     Next, follow,
-    observe::Seen,
+    observe::{Memory, Seen},
     report, step, suspect,
 };
 use crate::{
     api::{Cancellation, ExportJob, Reason, Submission, whole_second},
     decide::{
         Cause,
-        export::{Sighting, Situation, Surplus},
+        export::{Asked, Farewell, Sighting, Situation, Surplus},
     },
-    platform::{Deletion, JobId},
+    metrics::LetGo,
+    platform::{Consequence, Deletion, JobId, PlatformError},
     polling::trouble,
 };
 
@@ -26,6 +31,7 @@ pub(super) async fn cancel(
     seen: &Seen,
     (submission, job, cancellation): (Submission, JobId, Cancellation),
     situation: &Situation,
+    memory: &mut Memory,
 ) -> Result<Next, PassError> {
     let shared = &context.shared;
     let Some(tenant) = &seen.service else {
@@ -56,43 +62,91 @@ pub(super) async fn cancel(
         }
         Err(error) => {
             suspect(export, context, &error);
-            let cause = trouble(&error);
-            let message = format!("job {job} is not cancelled yet: {}", cause.message);
-            let cause = Cause::new(cause.reason, message);
-            report(export, context, seen, &Situation::Cancelling(cause)).await?;
-            let wait = shared
-                .retries
-                .failed(&seen.facts.identity.uid, error.retry_after());
-            Ok(Next::Rest(Action::requeue(wait)))
+            memory.cancel_retry_after = error.retry_after();
+            memory.asked = not_asked(&error);
+            Ok(step(export.clone()))
         }
     }
 }
 
-/// The last words about an export whose object is let go.
-pub(super) async fn leave(
+/// Why the platform does not cancel a job: it cannot be asked, or it does not do what it was
+/// asked.
+fn not_asked(error: &PlatformError) -> Asked {
+    let cause = trouble(error);
+    match error.consequence() {
+        Consequence::Rejected | Consequence::NotFound => Asked::Refused(cause),
+        Consequence::Throttled { retry_after: _ }
+        | Consequence::Unauthenticated
+        | Consequence::CredentialRejected(_)
+        | Consequence::Forbidden
+        | Consequence::Retry
+        | Consequence::Redirected
+        | Consequence::NotSent
+        | Consequence::InDoubt
+        | Consequence::Refused(_)
+        | Consequence::Misconfigured { setting: _ } => Asked::OutOfReach(cause),
+    }
+}
+
+/// Deletes an object whose time is over, unless it has changed since it was read.
+pub(super) async fn expire(
     export: &ExportJob,
     context: &Context,
-    uid: &str,
-    warning: Option<Cause>,
-) {
+    seen: &Seen,
+) -> Result<Next, PassError> {
+    let params = DeleteParams::background().preconditions(Preconditions {
+        resource_version: export.resource_version(),
+        uid: export.uid(),
+    });
+    let api = context.api(export)?;
+    api.delete(&export.name_any(), &params).await?;
+    info!(
+        uid = seen.facts.identity.uid,
+        "deleted an export after its time to live"
+    );
+    Ok(Next::Rest(None))
+}
+
+/// The last words about an export whose object is let go.
+pub(super) async fn leave(export: &ExportJob, context: &Context, seen: &Seen, farewell: Farewell) {
     let shared = &context.shared;
+    let uid = &seen.facts.identity.uid;
     let status = export.status.as_ref();
     let job = status.and_then(|status| status.job_id.as_deref());
-    let cancelled = status.is_some_and(|status| status.cancellation.is_some());
-    match (warning, job) {
-        (Some(Cause { reason, message }), _) => {
+    let cancelled = status
+        .and_then(|status| status.cancellation.as_ref())
+        .is_some_and(|cancellation| cancellation.accepted_at.is_some());
+    match (farewell, job) {
+        (Farewell::LeftToRun(Cause { reason, message }), _) => {
+            shared.metrics.end(reason.as_str());
+            let (tone, action) = (Tone::Normal, "Release");
+            shared
+                .events
+                .publish(export, tone, action, reason, &message)
+                .await;
+        }
+        (Farewell::Warning(Cause { reason, message }), _) => {
             warn!(reason = reason.as_str(), message, "let go of an export");
             shared.metrics.end(reason.as_str());
+            let left = LetGo {
+                kind: ExportJob::KIND,
+                namespace: export.namespace().unwrap_or_default(),
+                name: export.name_any(),
+                left: left(export),
+                reason: reason.as_str(),
+            };
+            shared.metrics.let_go(&left, Timestamp::now());
             let (tone, action) = (Tone::Warning, "Release");
             shared
                 .events
                 .publish(export, tone, action, reason, &message)
                 .await;
         }
-        (None, Some(job)) if cancelled => {
-            let last = match shared.board.sighting(uid) {
-                Sighting::Job { job, batches: _ } => job.status.clone(),
-                Sighting::Unseen | Sighting::Missing | Sighting::Trouble(_) => "gone".into(),
+        (Farewell::Quiet, Some(job)) if cancelled => {
+            // The board may have forgotten it by now: the watch tells that the object is gone.
+            let last = match &seen.facts.sighting {
+                Sighting::Job { job, batches: _ } => &job.status,
+                Sighting::Unseen | Sighting::Missing | Sighting::Trouble(_) => "gone",
             };
             shared.metrics.end(Reason::Cancelled.as_str());
             let note = format!("job {job} was asked to cancel and is now {last}");
@@ -102,10 +156,32 @@ pub(super) async fn leave(
                 .publish(export, tone, "Cancel", reason, &note)
                 .await;
         }
-        (None, Some(_) | None) => {}
+        (Farewell::Quiet, Some(_) | None) => {}
     }
     shared.board.forget(uid);
     shared.retries.forget(uid);
+    context.let_go_of(export);
+}
+
+/// What may be left in the platform of an export: its job, else the jobs that may be its own, else
+/// its request.
+fn left(export: &ExportJob) -> String {
+    let Some(status) = &export.status else {
+        return String::new();
+    };
+    if let Some(job) = &status.job_id {
+        return job.clone();
+    }
+    let Some(submission) = &status.submission else {
+        return String::new();
+    };
+    let candidates = submission.candidates.iter();
+    let ids: Vec<&str> = candidates.map(|job| job.job_id.as_str()).collect();
+    if ids.is_empty() {
+        submission.request_id.clone()
+    } else {
+        ids.join(",")
+    }
 }
 
 /// Asks for a job that the platform made beside the one on record.

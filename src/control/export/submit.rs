@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::{ResourceExt, runtime::controller::Action};
+use kube::ResourceExt;
 use serde_json::Value;
 use tracing::{info, warn};
 
@@ -14,12 +14,12 @@ use super::{
     },
     Next,
     observe::{Memory, Seen},
-    report, rest, step, suspect,
+    report, rest, step, suspect, tell,
 };
 use crate::{
     api::{ExportJob, ExportJobStatus, Reason, Submission, SubmissionOutcome, whole_second},
     decide::{
-        Cause,
+        Cause, Need,
         connection::Failure,
         creation::posted,
         export::{CameTo, Echo, Hold, Situation, came_to},
@@ -59,6 +59,14 @@ pub(super) async fn intend(
     {
         suspect(export, context, &error);
         return rest(export, context, seen, Situation::Waiting(trouble(&error))).await;
+    }
+    if let Some(connection) = &seen.connection {
+        match context.hold_for(export, uid, connection).await? {
+            Need::Met(()) => {}
+            Need::Waiting(cause) | Need::Wrong(cause) => {
+                return rest(export, context, seen, Situation::Waiting(cause)).await;
+            }
+        }
     }
     let share = match seen.facts.echo {
         Echo::Yes => Share::Shared,
@@ -160,7 +168,7 @@ pub(super) async fn post(
                 situation,
             };
             record(export, context, seen, &record_).await?;
-            Ok(Next::Rest(Action::requeue(wait)))
+            Ok(Next::Rest(Some(wait)))
         }
         CameTo::Rejected(cause) => {
             memory.rejected = Some(cause);
@@ -205,7 +213,7 @@ async fn record(
                     // Nobody but this process has sent this attempt, and it was not taken.
                     claims.begun(uid, record.submission.attempt);
                 }
-                report::announce(&current, &written, &record.situation, context).await;
+                tell::announce(&current, &written, &record.situation, context).await;
                 return Ok(written);
             }
             Err(error) if tries == RECORD_TRIES => {

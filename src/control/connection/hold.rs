@@ -1,0 +1,94 @@
+//! The finalizer of a connection: there while something begun with it is not finished.
+
+use kube::ResourceExt;
+use tracing::warn;
+
+use super::{
+    super::{
+        Context, PassError, events::Tone, finalizers::finalizer, holds::Held,
+        requests::is_abandoned, tenants::ConnectionKey,
+    },
+    credential::target,
+};
+use crate::{
+    api::{CONNECTION_FINALIZER, PlatformConnection},
+    decide::{
+        Cause, Life, Need,
+        connection::{Hold, Use, Word, hold},
+    },
+};
+
+/// Whether the object is another one by now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It is as it was.
+    None,
+    /// Its finalizer was put on or taken off.
+    Changed,
+}
+
+/// Who needs the connection.
+pub(super) fn held(
+    connection: &PlatformConnection,
+    key: &ConnectionKey,
+    context: &Context,
+) -> Result<Use, PassError> {
+    Ok(Use {
+        uid: connection.uid().ok_or(PassError::Incomplete("uid"))?,
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        life: match connection.metadata.deletion_timestamp {
+            Some(_) => Life::Deleting,
+            None => Life::Live,
+        },
+        finalizer: finalizer(connection, CONNECTION_FINALIZER),
+        users: users(connection, key, context),
+        word: if is_abandoned(connection) {
+            Word::Abandoned
+        } else {
+            Word::Kept
+        },
+    })
+}
+
+fn users(connection: &PlatformConnection, key: &ConnectionKey, context: &Context) -> Vec<String> {
+    let own = target(&connection.spec);
+    context.users_of_connection(key, |target| own.is_same_tenant(target))
+}
+
+/// Puts the finalizer on or takes it off.
+pub(super) async fn act(
+    connection: &PlatformConnection,
+    key: &ConnectionKey,
+    context: &Context,
+    facts: &Use,
+) -> Result<Step, PassError> {
+    let held = Held::Connection(key.clone());
+    let name = CONNECTION_FINALIZER;
+    match hold(facts) {
+        Hold::Stay => Ok(Step::None),
+        Hold::PutOn => Ok(match context.keep(&held).await? {
+            Need::Met(()) => Step::Changed,
+            // It is being deleted by now, which its watch brings.
+            Need::Waiting(_) | Need::Wrong(_) => Step::None,
+        }),
+        Hold::TakeOff => {
+            let is_free = || users(connection, key, context).is_empty();
+            let released = context.let_go(&held, connection, name, is_free).await?;
+            Ok(released.map_or(Step::None, |_| Step::Changed))
+        }
+        Hold::Abandon(Cause { reason, message }) => {
+            let released = context.let_go(&held, connection, name, || true).await?;
+            warn!(
+                reason = reason.as_str(),
+                message, "let go of a connection in use"
+            );
+            context
+                .shared
+                .events
+                .publish(connection, Tone::Warning, "Release", reason, &message)
+                .await;
+            Ok(released.map_or(Step::None, |_| Step::Changed))
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The status of a connection, and the event that tells of a change.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::{Shared, events::Tone, requests::latest};
+use crate::{
+    api::{
+        ConditionType, Desired, PlatformConnection, PlatformConnectionStatus, Reason,
+        SandboxStatus, Tristate, find, is_true, merge, whole_second,
+    },
+    decide::{Cause, connection::Situation, export::Echo},
+    platform,
+};
+
+/// By how much what the platform's clock shows may be off, from one look to the next.
+const COARSE: SignedDuration = SignedDuration::from_secs(2);
+
+/// The status of a connection that stands so.
+pub(super) fn report(
+    connection: &PlatformConnection,
+    situation: &Situation,
+    expires: Option<Timestamp>,
+    now: Timestamp,
+) -> PlatformConnectionStatus {
+    let before = connection.status.clone().unwrap_or_default();
+    let ready = |status, reason, message: &str| Desired {
+        type_: ConditionType::Ready,
+        status,
+        reason,
+        message: message.to_owned(),
+    };
+    let abnormal = |type_, cause: &Cause| Desired {
+        type_,
+        status: Tristate::True,
+        reason: cause.reason,
+        message: cause.message.clone(),
+    };
+    let verified = "the credential works and sees the sandbox";
+    let (desired, sandbox) = match situation {
+        Situation::Leaving(cause) => {
+            let in_use = (cause.reason == Reason::WaitingForUsers).then(|| Desired {
+                type_: ConditionType::InUse,
+                status: Tristate::True,
+                reason: Reason::InUse,
+                message: cause.message.clone(),
+            });
+            let mut desired = vec![
+                ready(Tristate::False, cause.reason, &cause.message),
+                abnormal(ConditionType::Reconciling, cause),
+            ];
+            desired.extend(in_use);
+            (desired, before.sandbox.clone())
+        }
+        Situation::Ready(sandbox) => {
+            let platform::Sandbox {
+                name,
+                kind,
+                state,
+                region,
+            } = sandbox.clone();
+            let shown = SandboxStatus {
+                name,
+                type_: kind,
+                state,
+                region,
+            };
+            (
+                vec![ready(Tristate::True, Reason::Verified, verified)],
+                Some(shown),
+            )
+        }
+        Situation::Shaken(cause) => (
+            vec![
+                ready(Tristate::True, Reason::Verified, verified),
+                abnormal(ConditionType::Reconciling, cause),
+            ],
+            before.sandbox.clone(),
+        ),
+        Situation::Waiting(cause) => (
+            vec![
+                ready(Tristate::False, cause.reason, &cause.message),
+                abnormal(ConditionType::Reconciling, cause),
+            ],
+            before.sandbox.clone(),
+        ),
+        Situation::Wrong(cause) => (
+            vec![
+                ready(Tristate::False, cause.reason, &cause.message),
+                abnormal(ConditionType::Stalled, cause),
+            ],
+            before.sandbox.clone(),
+        ),
+    };
+    let generation = connection.metadata.generation;
+    PlatformConnectionStatus {
+        observed_generation: generation,
+        conditions: merge(&before.conditions, desired, generation, now),
+        sandbox,
+        token_expires_at: expiry(before.token_expires_at, expires),
+        echoes_request_id: before.echoes_request_id,
+        last_handled_reconcile_at: latest(connection),
+    }
+}
+
+/// When the token expires: as it is on record, unless it is another time. The platform's clock, by
+/// which it is told, is known from times of whole seconds only.
+fn expiry(before: Option<Timestamp>, expires: Option<Timestamp>) -> Option<Timestamp> {
+    let expires = whole_second(expires?);
+    let same = |before: &Timestamp| before.duration_since(expires).abs() <= COARSE;
+    Some(before.filter(same).unwrap_or(expires))
+}
+
+/// Whether the platform shows request ids, as far as it is known; what is on record stands until
+/// something else is.
+pub(super) fn shown(echo: Option<Echo>, connection: &PlatformConnection) -> Option<bool> {
+    match echo {
+        Some(Echo::Yes) => Some(true),
+        Some(Echo::No) => Some(false),
+        Some(Echo::Unknown) | None => connection.status.as_ref()?.echoes_request_id,
+    }
+}
+
+/// An event when `Ready` changes its reason.
+pub(super) async fn announce(
+    connection: &PlatformConnection,
+    shared: &Shared,
+    status: &PlatformConnectionStatus,
+) {
+    let reason = |conditions: &[_]| {
+        find(conditions, ConditionType::Ready)
+            .map(|ready| (ready.status.clone(), ready.reason.clone()))
+    };
+    let before = connection
+        .status
+        .as_ref()
+        .and_then(|status| reason(&status.conditions));
+    let Some(ready) = find(&status.conditions, ConditionType::Ready) else {
+        return;
+    };
+    if before == Some((ready.status.clone(), ready.reason.clone())) {
+        return;
+    }
+    let stalled = is_true(&status.conditions, ConditionType::Stalled);
+    let tone = if stalled { Tone::Warning } else { Tone::Normal };
+    if let Some(reason) = Reason::parse(&ready.reason) {
+        let action = match connection.metadata.deletion_timestamp {
+            Some(_) => "Release",
+            None => "Verify",
+        };
+        shared
+            .events
+            .publish(connection, tone, action, reason, &ready.message)
+            .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_stays_is_not_told_anew_for_a_second_of_the_clock() {
+        let at = |second| Timestamp::from_second(second).ok();
+        assert_eq!(expiry(at(100), at(101)), at(100));
+        assert_eq!(expiry(at(100), at(86_500)), at(86_500));
+        assert_eq!(expiry(None, at(101)), at(101));
+        assert_eq!(expiry(at(100), None), None);
+    }
+}

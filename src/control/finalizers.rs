@@ -1,0 +1,64 @@
+//! Putting finalizers on and taking them off.
+
+use kube::{
+    ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+use super::{Context, Kind, PassError};
+use crate::decide::Finalizer;
+
+/// The field manager of the finalizers.
+const FINALIZER_MANAGER: &str = "aep-export-operator/finalizer";
+
+/// What to do with a finalizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Finalize {
+    /// Put it on.
+    Add,
+    /// Take it off.
+    Remove,
+}
+
+/// Whether this finalizer is on an object.
+pub(super) fn finalizer<K: Kind>(object: &K, name: &str) -> Finalizer {
+    if object.finalizers().iter().any(|there| there == name) {
+        Finalizer::Present
+    } else {
+        Finalizer::Absent
+    }
+}
+
+impl Context {
+    /// Puts a finalizer on or takes it off, unless the object has changed since it was read.
+    pub(super) async fn set_finalizer<K: Kind>(
+        &self,
+        object: &K,
+        name: &str,
+        what: Finalize,
+    ) -> Result<K, PassError> {
+        let others = object.finalizers().iter().filter(|there| *there != name);
+        let mut finalizers: Vec<&str> = others.map(String::as_str).collect();
+        match what {
+            Finalize::Add => finalizers.push(name),
+            Finalize::Remove => {}
+        }
+        let patch = json!({
+            "metadata": {
+                "resourceVersion": object.resource_version(),
+                "finalizers": finalizers,
+            }
+        });
+        let api = self.api(object)?;
+        let params = PatchParams {
+            field_manager: Some(FINALIZER_MANAGER.into()),
+            ..PatchParams::default()
+        };
+        let patched = api
+            .patch(&object.name_any(), &params, &Patch::Merge(patch))
+            .await?;
+        self.shared.written.wrote(&patched);
+        Ok(patched)
+    }
+}
