@@ -9,7 +9,7 @@ export AEP_EXPORT_OPERATOR_BIN := $(RELEASE)/aep-export-operator
 export AEP_SIMULATOR_BIN := $(RELEASE)/aep-simulator
 export AEP_CONTROL_PLANE_BIN := $(RELEASE)/control-plane
 
-.PHONY: help demo test crash model lint generate doctor build
+.PHONY: help demo test crash model mix lint generate doctor build
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -22,6 +22,9 @@ test: doctor build lint ## Run every test that needs no root
 
 model: ## Try every interleaving of leaders, objects and faults (minutes; the last line is the sum)
 	@hack/model.sh
+
+mix: ## Live a hundred thousand random lives of the protocol's model (SEEDS=number; SEED=number: replay one)
+	@hack/mix.sh
 
 crash: doctor build ## Kill the operator at every request of a life (minutes; SEED=number: other pairs)
 	@hack/crash.sh

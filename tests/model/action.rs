@@ -75,8 +75,16 @@ pub enum Action {
         job: Option<JobNumber>,
     },
     Move,
+    /// The namespace is deleted.
+    Terminate,
     Foreign,
     Fails {
+        job: usize,
+    },
+    Succeeds {
+        job: usize,
+    },
+    Purged {
         job: usize,
     },
     Flaps {
@@ -123,6 +131,8 @@ pub enum Edit {
     Cancel,
     Suspend,
     Resume,
+    Orphan,
+    Abandon,
 }
 
 impl Knows {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use aep_export_operator::{
-    api::{Cancellation, CancelledBy, Reason},
+    api::{Attempt, Cancellation, CancelledBy, ExportDeletionPolicy, Reason},
     decide::{
         Cause, Finalizer, Life, Need, Windows,
         export::{
-            Answer, Batches, Beginning, Claims, DatasetCheck, Depth, Destination, Echo, Facts,
-            Identity, Limits, List, Quality as Read, Reading, Sighted, Sighting, Surplus, Title,
-            Wish, Wishes, record,
+            Answer, Asked, Batches, Beginning, Claims, DatasetCheck, Delays, Departure, Depth,
+            Destination, Echo, Facts, Identity, Limits, List, Quality as Read, Reading, Request,
+            Sighted, Sighting, Surplus, Title, Wish, Wishes, deadline, record,
         },
     },
     platform::{self, DatasetId, JobId},
@@ -21,7 +21,7 @@ use crate::{
     names::{Names, at, job_id, nonce_text},
     protocol::Protocol,
     world::{
-        Belief, Intent, Job, JobNumber, JobSet, Leader, Life as State, Nonce, Object, Owner,
+        Belief, By, Intent, Job, JobNumber, JobSet, Leader, Life as State, Nonce, Object, Owner,
         Quality, Scan, World,
     },
 };
@@ -65,6 +65,8 @@ impl Protocol {
             State::Running => "PROCESSING",
             State::Failed => "FAILED",
             State::Cancelled => "CANCELLED",
+            State::Succeeded => "SUCCEEDED",
+            State::Purged => "purged",
         };
         platform::Job {
             id: job_id(number),
@@ -103,6 +105,15 @@ impl Protocol {
         let wish = |wanted| if wanted { Wish::Present } else { Wish::Absent };
         let served = intent.is_none_or(|intent| intent.sandbox == world.sandbox);
         let seconds = |ticks: u8| SignedDuration::from_secs(i64::from(ticks));
+        let failed = self.failed(world, index, object);
+        let record = record(
+            submission.as_ref(),
+            object.job.map(|job| job.to_string()).as_deref(),
+            i64::from(attempts),
+            object.end.is_some(),
+        );
+        let suspend = wish(object.suspend);
+        let bound = self.deadline.map(i64::from);
         Facts {
             now: at(world.now),
             created: at(0),
@@ -111,6 +122,12 @@ impl Protocol {
             } else {
                 Life::Live
             },
+            departure: match (object.abandon, world.terminating) {
+                (true, _) => Departure::Abandoned,
+                (false, true) => Departure::WithNamespace,
+                (false, false) => Departure::Ordinary,
+            },
+            request: Request::Absent,
             finalizer: if object.finalizer {
                 Finalizer::Present
             } else {
@@ -124,9 +141,15 @@ impl Protocol {
             },
             wishes: Wishes {
                 cancel: wish(object.cancel),
-                suspend: wish(object.suspend),
-                deadline: None,
+                suspend,
+                deadline: deadline(bound, &record, &failed, suspend),
                 retries: self.retries,
+                on_deletion: if object.orphan {
+                    ExportDeletionPolicy::Orphan
+                } else {
+                    ExportDeletionPolicy::Cancel
+                },
+                keep: None,
             },
             title: Title::Clear,
             body: if submission.is_some() {
@@ -136,12 +159,13 @@ impl Protocol {
             },
             cancellation: object.cancellation.map(|stop| Cancellation {
                 requested_at: at(stop.at),
-                by: if stop.deletion {
-                    CancelledBy::Deletion
-                } else {
-                    CancelledBy::Spec
+                by: match stop.by {
+                    By::Deletion => CancelledBy::Deletion,
+                    By::Spec => CancelledBy::Spec,
+                    By::Deadline => CancelledBy::Deadline,
                 },
                 accepted_at: stop.accepted.map(at),
+                final_status: None,
             }),
             destination: Need::Met(Destination {
                 target: Names::target(world.sandbox),
@@ -172,6 +196,11 @@ impl Protocol {
             } else {
                 Sighted::Before
             },
+            missing_since: object.missing.map(at),
+            asked: Asked::NotYet,
+            failed: failed.last().cloned(),
+            ended_at: None,
+            managed: None,
             doubles: self.doubles(world, index, object),
             surplus: self.surplus(world, object, asked),
             held: intent
@@ -198,14 +227,35 @@ impl Protocol {
                 },
                 batch: seconds(1),
                 cancel: seconds(CANCEL),
+                missing: seconds(CANCEL),
+                retry: Delays {
+                    first: seconds(1),
+                    longest: seconds(1),
+                },
             },
-            record: record(
-                submission.as_ref(),
-                object.job.map(|job| job.to_string()).as_deref(),
-                i64::from(attempts),
-                object.end.is_some(),
-            ),
+            record,
         }
+    }
+
+    /// The attempts that failed, as a status has them.
+    fn failed(&self, world: &World, index: usize, object: &Object) -> Vec<Attempt> {
+        (1..)
+            .zip(&object.earlier)
+            .map(|(attempt, job)| {
+                let created = at(world.job(*job).created);
+                Attempt {
+                    attempt: i64::from(attempt),
+                    request_id: self.names.request(index, attempt),
+                    job_id: job.to_string(),
+                    outcome: "FAILED".into(),
+                    start_time: Some(created),
+                    completion_time: created,
+                    reason: "ExportFailed".into(),
+                    message: None,
+                    suspended: None,
+                }
+            })
+            .collect()
     }
 
     fn rivals(world: &World, leader: usize, index: usize, store: Store) -> Vec<String> {
@@ -228,7 +278,7 @@ impl Protocol {
             return Sighting::Unseen;
         };
         let job = world.job(number);
-        if job.visible > world.now {
+        if job.visible > world.now || job.state == State::Purged {
             return Sighting::Missing;
         }
         Sighting::Job {
@@ -259,7 +309,7 @@ impl Protocol {
         };
         let state = |number: &JobNumber| {
             let job = world.job(*number);
-            let seen = if job.asked || job.visible > world.now {
+            let seen = if job.asked || job.visible > world.now || job.state == State::Purged {
                 Surplus::LeftAlone
             } else if asked {
                 Surplus::Seen(Box::new(self.job(*number, job, false)))

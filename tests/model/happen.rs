@@ -94,6 +94,13 @@ impl Protocol {
                 next.left.moved -= 1;
                 next.sandbox = 1;
             }
+            Action::Terminate => {
+                next.left.terminated -= 1;
+                next.terminating = true;
+                for object in 0..next.objects.len() {
+                    next.delete(object);
+                }
+            }
             Action::Foreign => {
                 next.left.foreign -= 1;
                 let now = next.now;
@@ -103,6 +110,14 @@ impl Protocol {
             Action::Fails { job } => {
                 next.left.failed -= 1;
                 next.jobs[job].state = Life::Failed;
+            }
+            Action::Succeeds { job } => {
+                next.left.succeeded -= 1;
+                next.jobs[job].state = Life::Succeeded;
+            }
+            Action::Purged { job } => {
+                next.left.purged -= 1;
+                next.jobs[job].state = Life::Purged;
             }
             Action::Flaps { job } => {
                 next.left.flaps -= 1;
@@ -239,16 +254,40 @@ impl World {
     }
 
     fn edit(&mut self, index: usize, edit: Edit) {
+        let left = &mut self.left;
         let object = &mut self.objects[index];
         object.version += 1;
         match edit {
-            Edit::Delete => object.deleting = true,
-            Edit::Cancel => object.cancel = true,
-            Edit::Suspend => object.suspend = true,
+            Edit::Delete => {
+                left.edits -= 1;
+                object.deleting = true;
+            }
+            Edit::Cancel => {
+                left.edits -= 1;
+                object.cancel = true;
+            }
+            Edit::Suspend => {
+                left.edits -= 1;
+                object.suspend = true;
+            }
             Edit::Resume => object.suspend = false,
+            Edit::Orphan => {
+                left.orphaned -= 1;
+                object.orphan = true;
+            }
+            Edit::Abandon => {
+                left.abandoned -= 1;
+                object.abandon = true;
+            }
         }
-        if edit != Edit::Resume {
-            self.left.edits -= 1;
+        self.bury(index);
+    }
+
+    fn delete(&mut self, index: usize) {
+        let object = &mut self.objects[index];
+        if !object.deleting {
+            object.deleting = true;
+            object.version += 1;
         }
         self.bury(index);
     }
@@ -262,6 +301,8 @@ impl World {
         object.job = None;
         object.cancellation = None;
         object.end = None;
+        object.missing = None;
+        object.phase = None;
         object.earlier.clear();
         for leader in 0..self.leaders.len() {
             if self.leaders[leader].power == Power::Up {

@@ -16,13 +16,15 @@ mod happen;
 mod mutants;
 mod names;
 mod pass;
+mod phases;
 mod properties;
 mod protocol;
+mod random;
 mod settings;
 mod trouble;
 mod world;
 
-use std::time::Instant;
+use std::{sync::OnceLock, time::Instant};
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model};
 use strum::IntoEnumIterator;
@@ -30,7 +32,24 @@ use strum::IntoEnumIterator;
 use action::Action;
 use mutants::Mutant;
 use protocol::Protocol;
+use random::Summary;
 use world::World;
+
+/// How many seeds every run of the tests walks by.
+const SAMPLE_SEEDS: u64 = 200;
+/// In how many of them a mutant has to be caught.
+const MUTANT_SEEDS: u64 = 200;
+/// The mutants that a mix catches in so few: each breaks the promise in another way.
+const MIXED: [Mutant; 8] = [
+    Mutant::SendsAgainOnDoubt,
+    Mutant::AnyProcessSends,
+    Mutant::NoneTooEarly,
+    Mutant::AnyRefusalProves,
+    Mutant::CancelsForEver,
+    Mutant::NoHealing,
+    Mutant::NoLookFirst,
+    Mutant::SendsDeleted,
+];
 
 /// What a run through a setting showed.
 struct Outcome {
@@ -125,6 +144,51 @@ fn a_decision_without_one_of_its_rules_is_caught() {
     assert!(escaped.is_empty(), "{escaped:?}");
 }
 
+/// Walks enough to see every transition of phases; `SEED=n` replays one, and tells every step.
+fn sample() -> &'static Summary {
+    static SAMPLE: OnceLock<Summary> = OnceLock::new();
+    SAMPLE.get_or_init(|| match number("SEED") {
+        Some(seed) => random::replay(seed),
+        None => random::walk(0..SAMPLE_SEEDS, None),
+    })
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is no number")),
+    )
+}
+
+#[test]
+fn the_shipped_decision_keeps_its_promise_in_a_random_mix() {
+    let found = sample();
+    found.tell();
+    assert!(found.violations.is_empty());
+}
+
+#[test]
+fn the_diagram_of_phases_has_the_transitions_that_the_decision_makes_and_no_others() {
+    if number("SEED").is_some() {
+        return;
+    }
+    let wrong = phases::differences(sample());
+    assert!(wrong.is_empty(), "docs/lifecycle.md:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_random_mix_catches_decisions_that_lack_a_rule() {
+    for mutant in MIXED {
+        let found = random::walk(0..MUTANT_SEEDS, Some(mutant));
+        let name: &str = mutant.into();
+        match found.violations.first() {
+            Some(first) => println!("mutant {name}: SEED={}: not ({})", first.seed, first.what),
+            None => panic!("mutant {name}: ESCAPED {MUTANT_SEEDS} seeds"),
+        }
+    }
+}
+
 /// For `make model`: the last line is the sum.
 #[test]
 #[ignore = "minutes long, in a release build: make model"]
@@ -141,4 +205,20 @@ fn the_shipped_decision_keeps_its_promise_in_every_setting() {
     }
     println!("model: states={states} violations={violations}");
     assert_eq!(violations, 0);
+}
+
+/// For `make mix`: the last line is the sum.
+#[test]
+#[ignore = "minutes long, in a release build: make mix"]
+fn the_shipped_decision_keeps_its_promise_in_every_random_mix() {
+    let found = match number("SEED") {
+        Some(seed) => random::replay(seed),
+        None => random::walk(0..number("SEEDS").unwrap_or(100_000), None),
+    };
+    found.tell();
+    assert!(found.violations.is_empty());
+    if number("SEED").is_none() {
+        let wrong = phases::differences(&found);
+        assert!(wrong.is_empty(), "docs/lifecycle.md:\n{}", wrong.join("\n"));
+    }
 }

@@ -163,6 +163,8 @@ fn send_anyway(facts: &mut Facts) {
         suspend,
         deadline,
         retries: _,
+        on_deletion: _,
+        keep: _,
     } = &mut facts.wishes;
     *cancel = Wish::Absent;
     *suspend = Wish::Absent;

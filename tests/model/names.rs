@@ -11,7 +11,7 @@ use aep_export_operator::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::world::{Evidence, Intent, JobNumber, Nonce, Outcome, Stop, Tick};
+use crate::world::{By, Evidence, Intent, JobNumber, Nonce, Outcome, Stop, Tick};
 
 const EPOCH: i64 = 1_800_000_000;
 
@@ -71,7 +71,7 @@ impl Names {
     pub fn new() -> Self {
         let body = json!({ "destination": { "datasetId": "d" }, "fields": "a" });
         Self {
-            requests: ["0", "1"]
+            requests: ["0", "1", "2", "3"]
                 .iter()
                 .map(|uid| {
                     (0..4)
@@ -182,7 +182,11 @@ impl Names {
 
 pub fn stop(cancellation: &Cancellation) -> Stop {
     Stop {
-        deletion: cancellation.by == CancelledBy::Deletion,
+        by: match cancellation.by {
+            CancelledBy::Deletion => By::Deletion,
+            CancelledBy::Spec => By::Spec,
+            CancelledBy::Deadline => By::Deadline,
+        },
         at: tick(cancellation.requested_at),
         accepted: cancellation.accepted_at.map(tick),
     }

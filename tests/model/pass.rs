@@ -7,7 +7,9 @@ use aep_export_operator::{
     decide::{
         connection::Failure,
         creation::posted,
-        export::{CameTo, Effect, Ending, Facts, List, Plan, Record, Situation, came_to},
+        export::{
+            CameTo, Effect, Ending, Facts, Farewell, List, Phase, Plan, Record, Situation, came_to,
+        },
     },
     platform::{Consequence, Refusal},
 };
@@ -62,7 +64,7 @@ impl Step<'_> {
         if hand.object.gone {
             return None;
         }
-        let next = self.act(next, &hand)?;
+        let next = self.act(next, hand)?;
         (next != *world).then_some(next)
     }
 
@@ -122,8 +124,8 @@ impl Step<'_> {
     }
 
     /// Decides, and carries out the one effect.
-    fn act(&self, mut next: World, hand: &Hand) -> Option<World> {
-        let facts = self.facts(&next, hand, false);
+    fn act(&self, mut next: World, mut hand: Hand) -> Option<World> {
+        let facts = self.facts(&next, &hand, false);
         let fresh = match (&facts.record, &facts.list) {
             (Record::Fresh { attempt }, List::Read(_)) => Some(*attempt),
             _ => None,
@@ -133,33 +135,50 @@ impl Step<'_> {
             mut effect,
         } = self.protocol.decide(facts);
         if let Effect::Look(_, _) | Effect::LookAtSurplus(_, _) = effect {
-            Plan { situation, effect } = self.protocol.decide(self.facts(&next, hand, true));
+            if let Effect::Look(_, _) = effect {
+                self.tell(&mut next, &mut hand.object, &situation);
+            }
+            Plan { situation, effect } = self.protocol.decide(self.facts(&next, &hand, true));
         }
         if !self.answered && !matches!(effect, Effect::Intend(_)) {
             return None;
         }
         if let Some(attempt) = fresh
-            && !matches!(effect, Effect::LookAgain(_) | Effect::ReadList(_))
+            && matches!(effect, Effect::Hold | Effect::Intend(_))
         {
             let attempt = u8::try_from(attempt).unwrap();
             next.leaders[self.leader].seen[self.index] = attempt;
         }
         let now = next.now;
-        let object = &hand.object;
+        let phase = situation.phase().filter(|_| self.protocol.tells);
+        let told = |object: &mut Object| object.phase = phase.or(object.phase);
+        let object = &hand.object.clone();
         match effect {
-            Effect::Rest | Effect::WakeAt(_) | Effect::Follow(_, _, _) => {
+            Effect::Rest | Effect::BackOff | Effect::WakeAt(_) | Effect::Follow(_, _, _) => {
                 if let Situation::Ends(ending) = situation {
-                    self.write(&mut next, object, |object| object.end = Some(end(&ending)));
+                    self.write(&mut next, object, |object| {
+                        told(object);
+                        object.end = Some(end(&ending));
+                    });
+                } else {
+                    self.tell(&mut next, &mut hand.object, &situation);
                 }
             }
             Effect::Hold => {
                 self.write(&mut next, object, |object| object.finalizer = true);
             }
             Effect::Release => {
-                let warned = matches!(situation, Situation::Leaving(Some(_)));
+                let farewell = match situation {
+                    Situation::Leaving(farewell) => farewell,
+                    _ => Farewell::Quiet,
+                };
                 self.write(&mut next, object, |object| {
                     object.finalizer = false;
-                    object.warned |= warned;
+                    match farewell {
+                        Farewell::Quiet => {}
+                        Farewell::LeftToRun(_) => object.left = true,
+                        Farewell::Warning(_) => object.warned = true,
+                    }
                 });
                 next.bury(self.index);
             }
@@ -176,38 +195,46 @@ impl Step<'_> {
                 next.leaders[self.leader].passes[self.index] = Pass::Scanning(Box::new(scan));
             }
             Effect::LookAgain(_) => {
+                self.tell(&mut next, &mut hand.object, &situation);
                 next.leaders[self.leader].look_after[self.index] = now + 1;
             }
             Effect::Settle(submission) => {
                 self.write(&mut next, object, |object| {
+                    told(object);
                     object.submission = Some(Names::intent(&submission));
                 });
             }
             Effect::Adopt(submission, job) => {
                 self.write(&mut next, object, |object| {
+                    told(object);
                     object.submission = Some(Names::intent(&submission));
                     object.job = Some(job_number(job.id.as_str()));
                 });
             }
             Effect::Retry(submission, job) => {
                 let done = self.write(&mut next, object, |object| {
+                    told(object);
                     object.earlier.push(job_number(job.id.as_str()));
                     object.submission = None;
                     object.job = None;
                 });
-                if done {
-                    let attempt = u8::try_from(submission.attempt + 1).unwrap();
-                    next.leaders[self.leader].seen[self.index] = attempt;
+                // Who did not see this attempt begin does not know whether the next one has.
+                let attempt = u8::try_from(submission.attempt).unwrap();
+                let process = &mut next.leaders[self.leader];
+                if done && process.seen[self.index] == attempt {
+                    process.seen[self.index] = attempt + 1;
                 }
             }
             Effect::IntendCancel(cancellation) => {
                 self.write(&mut next, object, |object| {
+                    told(object);
                     object.cancellation = Some(stop(&cancellation));
                 });
             }
             Effect::Cancel(_, job, cancellation) => {
                 self.cancel(&mut next, job.as_str());
                 self.write(&mut next, object, |object| {
+                    told(object);
                     let mut stop = stop(&cancellation);
                     stop.accepted = Some(now);
                     object.cancellation = Some(stop);
@@ -215,11 +242,41 @@ impl Step<'_> {
             }
             Effect::CancelSurplus(_, job) => self.cancel(&mut next, job.as_str()),
             Effect::Distrust(_) => next.breach = Some(Breach::Distrusted),
+            Effect::Expire => panic!("no object of the model has a time to live"),
             Effect::Look(_, _) | Effect::LookAtSurplus(_, _) | Effect::CheckDataset(_) => {
                 panic!("asked for twice in one pass: {effect:?}")
             }
         }
         Some(next)
+    }
+
+    /// Writes how the export stands, if that is told and is not what is there.
+    fn tell(&self, next: &mut World, copy: &mut Object, situation: &Situation) {
+        let missing = self.is_missing(next, copy).then_some(next.now);
+        let phase = match situation.phase() {
+            Some(phase) if self.protocol.tells => Some(phase),
+            Some(_) => copy.phase,
+            None => return,
+        };
+        let since = copy.missing.or(missing).filter(|_| missing.is_some());
+        if (copy.phase, copy.missing) == (phase, since) {
+            return;
+        }
+        let written = self.write(next, copy, |object| {
+            object.phase = phase;
+            object.missing = since;
+        });
+        if written {
+            *copy = next.objects[self.index].clone();
+        }
+    }
+
+    /// Whether the platform does not show the job on record.
+    fn is_missing(&self, world: &World, copy: &Object) -> bool {
+        // What is only late is not told of in the settings whose every state is kept.
+        copy.job.map(|job| world.job(job)).is_some_and(|job| {
+            job.state == Life::Purged || (self.protocol.tells && job.visible > world.now)
+        })
     }
 
     /// A write that the API server takes only if nobody wrote in between.
@@ -240,8 +297,10 @@ impl Step<'_> {
         if self.protocol.is(Mutant::NoGuard) {
             copy.version = next.objects[self.index].version;
         }
+        let phase = self.protocol.tells.then_some(Phase::Submitting);
         let written = self.write(next, &copy, |object| {
             object.submission = Some(intent);
+            object.phase = phase;
         });
         if written && self.answered {
             let answer = next.objects[self.index].clone();
@@ -327,7 +386,7 @@ impl Step<'_> {
                     rejected: true,
                     list: List::NotYet,
                 };
-                return self.act(next.clone(), &hand).unwrap_or(next);
+                return self.act(next.clone(), hand).unwrap_or(next);
             }
             CameTo::InDoubt(_) => return next,
         };
@@ -337,7 +396,12 @@ impl Step<'_> {
             .submission
             .as_ref()
             .is_some_and(|now| now.nonce == intent.nonce);
+        let phase = match job {
+            Some(_) => Phase::Running,
+            None => Phase::Pending,
+        };
         if same && object.is_open() && !object.gone {
+            object.phase = self.protocol.tells.then_some(phase);
             object.submission = Some(Names::intent(&settled));
             object.job = job;
             object.version += 1;
@@ -377,7 +441,7 @@ fn is_same_status(object: &Object, copy: &Object) -> bool {
 fn end(ending: &Ending) -> End {
     match ending {
         Ending::Succeeded(_) => End::Succeeded,
-        Ending::Failed => End::Failed,
+        Ending::Failed | Ending::NoFurtherAttempt(_) | Ending::Vanished(_) => End::Failed,
         Ending::CancelledInPlatform | Ending::Cancelled(_) => End::Cancelled,
         Ending::Rejected(_) => End::Rejected,
     }

@@ -5,7 +5,9 @@ use stateright::Property;
 use crate::{
     action::Lag,
     protocol::Protocol,
-    world::{Belief, Breach, End, Evidence, Intent, Job, Life, Object, Outcome, Owner, World},
+    world::{
+        Belief, Breach, End, Evidence, Intent, Job, JobNumber, Life, Object, Outcome, Owner, World,
+    },
 };
 
 /// The properties of a setting.
@@ -56,7 +58,7 @@ pub fn all(protocol: &Protocol) -> Vec<Property<Protocol>> {
 }
 
 /// What must be seen to happen, somewhere.
-fn sights() -> Vec<Property<Protocol>> {
+pub fn sights() -> Vec<Property<Protocol>> {
     let sight = Property::<Protocol>::sometimes;
     vec![
         sight("a reply is recorded", |_, world| {
@@ -115,7 +117,12 @@ fn sights() -> Vec<Property<Protocol>> {
                 .any(|object| object.end == Some(End::Rejected))
         }),
         sight("two are in doubt at once", |_, world| {
-            world.objects.len() == 2 && world.objects.iter().all(is_open)
+            world
+                .objects
+                .iter()
+                .filter(|object| is_open(object))
+                .count()
+                > 1
         }),
         sight("a job is made that nobody records", |protocol, world| {
             protocol.is_over(world) && !one_job(world)
@@ -174,10 +181,12 @@ pub fn owns(index: usize, job: &Job) -> bool {
 }
 
 fn no_job_twice(world: &World) -> bool {
-    match world.objects.as_slice() {
-        [first, second] => first.job.is_none() || first.job != second.job,
-        _ => true,
-    }
+    let jobs: Vec<JobNumber> = world
+        .objects
+        .iter()
+        .filter_map(|object| object.job)
+        .collect();
+    (1..jobs.len()).all(|index| !jobs[..index].contains(&jobs[index]))
 }
 
 /// Of another object never; of a person only where ids are not shown, or by a person's word.
@@ -222,10 +231,16 @@ fn object_unrest(
     let weak = evidence == Some(Evidence::Window);
     if object.gone {
         // A warning is for what can't be known or does not stop.
-        let excused =
-            object.is_open() || weak || object.job.is_some_and(|job| world.job(job).stuck);
+        let excused = object.is_open()
+            || weak
+            || !served
+            || object.job.is_some_and(|job| world.job(job).stuck);
         let lies = protocol.belief == Belief::Yes && !protocol.echoes;
-        return (object.warned && !excused && !lies).then_some("let go without need");
+        return (object.warned && !excused && !lies && !object.abandon)
+            .then_some("let go without need");
+    }
+    if object.deleting && (object.abandon || world.terminating) {
+        return Some("never let go");
     }
     if !served {
         return None;
@@ -238,9 +253,16 @@ fn object_unrest(
     }
     if let Some(job) = object.job.map(|job| world.job(job)) {
         return match job.state {
-            Life::Failed | Life::Cancelled => Some("the end of its job is not seen"),
+            Life::Failed | Life::Cancelled | Life::Succeeded | Life::Purged => {
+                Some("the end of its job is not seen")
+            }
             Life::Running if !object.finalizer => Some("not held"),
-            Life::Running if object.cancel && !weak && !job.stuck && owns(index, job) => {
+            Life::Running
+                if (object.cancel || protocol.deadline.is_some())
+                    && !weak
+                    && !job.stuck
+                    && owns(index, job) =>
+            {
                 Some("never cancelled")
             }
             Life::Running => None,
@@ -252,8 +274,8 @@ fn object_unrest(
     if object.cancel {
         return Some("never ended");
     }
-    let other = world.objects.get(1 - index.min(1));
-    let waits = object.suspend || other.is_some_and(is_open);
+    let mut others = world.objects.iter().enumerate();
+    let waits = object.suspend || others.any(|(other, state)| other != index && is_open(state));
     (!waits).then_some("never submitted")
 }
 
@@ -275,9 +297,14 @@ fn job_unrest(protocol: &Protocol, world: &World, number: u8, job: &Job) -> Opti
     let known = !owner.gone && owner.end.is_none() && named(owner);
     // Deleted while nobody held it, it is gone before anybody sees that.
     let stripped = protocol.faults.stripped > world.left.stripped;
-    let told = owner.gone && (owner.warned || stripped);
+    let told = owner.gone && (owner.warned || owner.left || stripped);
+    // So is what a backup restored from before it was held; and what it restored as suspended is
+    // looked for when it goes on.
+    let restored = protocol.faults.restored > world.left.restored;
+    let unseen = owner.gone && owner.cancellation.is_none();
+    let lost = restored && (unseen || (owner.suspend && owner.submission.is_none()));
     // The platform's own word was that it failed.
-    let denied = job.flaps && owner.end == Some(End::Failed);
+    let denied = job.flaps && (owner.end.is_some() || owner.gone);
     // Without request ids a double can't be told from a person's job.
     let hidden = job.double || (!protocol.echoes && world.jobs.iter().any(|job| job.double));
     let elsewhere = owner
@@ -288,7 +315,12 @@ fn job_unrest(protocol: &Protocol, world: &World, number: u8, job: &Job) -> Opti
         .submission
         .as_ref()
         .is_some_and(|intent| intent.surplus.contains(&number));
-    let left = !(known || told || denied || elsewhere || (hidden && !protocol.echoes))
-        || (surplus && !job.stuck);
+    // An event told of it.
+    let asked = job.asked && job.stuck && !owner.gone;
+    let left = if surplus {
+        !(asked || told || elsewhere)
+    } else {
+        !(known || told || asked || lost || denied || elsewhere || (hidden && !protocol.echoes))
+    };
     left.then_some("a job runs that nobody knows")
 }

@@ -29,6 +29,10 @@ pub struct Protocol {
     pub lag: Lag,
     /// How many attempts may follow one that failed.
     pub retries: u32,
+    /// How long an export may take, from its first submission.
+    pub deadline: Option<Tick>,
+    /// Every write of a phase is a step of its own, as it is for the API server.
+    pub tells: bool,
     /// The API server holds back a write that rests on an older spec.
     pub guards_spec: bool,
     /// Two leaders act from the beginning, each on one of the objects, which have their finalizers.
@@ -68,7 +72,7 @@ impl Protocol {
 
     /// Whether the clock has run out and nobody has anything left to do.
     pub fn is_over(&self, world: &World) -> bool {
-        LEAPS.last() == Some(&world.now) && !self.goes_on(world)
+        Self::is_last(world.now) && !self.goes_on(world)
     }
 
     /// Whether somebody has something to do before the next moment.
@@ -108,7 +112,7 @@ impl Protocol {
     }
 
     /// What happens sooner or later if nothing goes wrong.
-    fn progress(&self, world: &World, actions: &mut Vec<Action>) {
+    pub fn progress(&self, world: &World, actions: &mut Vec<Action>) {
         for (leader, process) in world.leaders.iter().enumerate() {
             match process.power {
                 Power::Standby => continue,
@@ -179,7 +183,7 @@ impl Protocol {
     }
 
     /// What may go wrong, and what people may do.
-    fn faults(&self, world: &World, actions: &mut Vec<Action>) {
+    pub fn faults(&self, world: &World, actions: &mut Vec<Action>) {
         let left = &world.left;
         for (leader, process) in world.leaders.iter().enumerate() {
             match process.power {
@@ -199,6 +203,9 @@ impl Protocol {
         if left.moved > 0 {
             actions.push(Action::Move);
         }
+        if left.terminated > 0 {
+            actions.push(Action::Terminate);
+        }
         if left.foreign > 0 && world.objects.iter().any(Object::is_open) {
             actions.push(Action::Foreign);
         }
@@ -206,6 +213,14 @@ impl Protocol {
             let runs = state.state == Life::Running;
             if left.failed > 0 && runs && !state.flaps {
                 actions.push(Action::Fails { job });
+            }
+            if left.succeeded > 0 && runs && !state.flaps {
+                actions.push(Action::Succeeds { job });
+            }
+            let number = Some(u8::try_from(job).unwrap());
+            let known = world.objects.iter().any(|object| object.job == number);
+            if left.purged > 0 && known && state.visible <= world.now {
+                actions.push(Action::Purged { job });
             }
             if left.flaps > 0 && runs && !state.flaps {
                 actions.push(Action::Flaps { job });
@@ -332,6 +347,12 @@ impl Protocol {
         if state.suspend {
             user(Edit::Resume);
         }
+        if left.orphaned > 0 && !state.orphan {
+            user(Edit::Orphan);
+        }
+        if left.abandoned > 0 && state.deleting && !state.abandon {
+            user(Edit::Abandon);
+        }
         if left.stripped > 0 && state.finalizer && !state.deleting {
             actions.push(Action::Strip { object });
         }
@@ -358,22 +379,28 @@ impl Protocol {
     }
 
     fn time(&self, world: &World, actions: &mut Vec<Action>) {
-        // A request that the platform takes, it takes in time, and a job stops in time.
-        if world.jobs.iter().any(Job::is_stopping)
-            || world.flights.iter().any(|flight| flight.until <= world.now)
-        {
+        if !Self::may_end(world) {
             return;
         }
         if world.now < self.horizon && Self::is_critical(world) {
             if world.left.pauses > 0 || !world.is_hurried() {
                 actions.push(Action::Tick);
             }
-        } else if LEAPS.last() != Some(&world.now)
-            && world.flights.is_empty()
-            && !self.goes_on(world)
-        {
+        } else if !Self::is_last(world.now) && world.flights.is_empty() && !self.goes_on(world) {
             actions.push(Action::Leap);
         }
+    }
+
+    /// Whether this moment may be over: a request that the platform takes, it takes in time, and a
+    /// job stops in time.
+    pub fn may_end(world: &World) -> bool {
+        !world.jobs.iter().any(Job::is_stopping)
+            && world.flights.iter().all(|flight| flight.until > world.now)
+    }
+
+    /// Whether the clock has run out.
+    pub fn is_last(now: Tick) -> bool {
+        LEAPS.last() == Some(&now)
     }
 
     pub fn leap(now: Tick) -> Tick {
@@ -399,11 +426,11 @@ impl Model for Protocol {
         first.power = Power::Up;
         first.seen = vec![1; self.objects];
         let mut leaders = vec![first];
-        if self.faults.takeover > 0 {
+        for _ in 0..self.faults.takeover {
             leaders.push(Leader::new(self.objects, self.belief));
         }
         if self.split {
-            leaders.push(leaders[0].clone());
+            leaders.resize(self.objects, leaders[0].clone());
         }
         let object = Object {
             finalizer: self.split,
@@ -416,6 +443,7 @@ impl Model for Protocol {
             jobs: Vec::new(),
             flights: Vec::new(),
             sandbox: 0,
+            terminating: false,
             left: self.faults,
             breach: None,
         }]

@@ -1,6 +1,8 @@
 //! What there is in the model: objects in the API server, jobs in the platform, requests on their
 //! way, and what each leader has in memory. All of it small, since every state is kept.
 
+use aep_export_operator::decide::export::Phase;
+
 /// A time, in ticks of one second.
 pub type Tick = u8;
 /// An index into [`World::jobs`].
@@ -16,6 +18,8 @@ pub struct World {
     pub flights: Vec<Flight>,
     /// The sandbox that the connection names today.
     pub sandbox: u8,
+    /// The namespace is going.
+    pub terminating: bool,
     /// What may still go wrong.
     pub left: Faults,
     /// What happened and must not.
@@ -43,6 +47,10 @@ pub struct Faults {
     pub foreign: u8,
     /// A job fails.
     pub failed: u8,
+    /// A job succeeds.
+    pub succeeded: u8,
+    /// The platform loses a job that is on record.
+    pub purged: u8,
     /// The list shows a running job as failed.
     pub flaps: u8,
     /// A job does not stop when it is cancelled.
@@ -51,6 +59,12 @@ pub struct Faults {
     pub scan: u8,
     /// A user deletes, cancels or suspends.
     pub edits: u8,
+    /// A user wants the job of a deleted object to be left to run.
+    pub orphaned: u8,
+    /// A person has a deleted object let go at once.
+    pub abandoned: u8,
+    /// The namespace goes, with all that is in it.
+    pub terminated: u8,
     /// Somebody strips the finalizer.
     pub stripped: u8,
     /// etcd is restored from before the intent, and the leaders start anew.
@@ -70,6 +84,10 @@ pub struct Object {
     pub gone: bool,
     pub cancel: bool,
     pub suspend: bool,
+    /// Its job is to be left to run when it is deleted.
+    pub orphan: bool,
+    /// A person has it let go.
+    pub abandon: bool,
     pub finalizer: bool,
     /// A person's word on a try: which job it is, or none.
     pub word: Option<(Nonce, Option<JobNumber>)>,
@@ -79,8 +97,14 @@ pub struct Object {
     pub job: Option<JobNumber>,
     pub cancellation: Option<Stop>,
     pub end: Option<End>,
+    /// Since when its job is missing.
+    pub missing: Option<Tick>,
+    /// The phase in its status; none in a setting that does not tell phases.
+    pub phase: Option<Phase>,
     /// It was let go with a warning that something may be left behind.
     pub warned: bool,
+    /// It was let go, and its job left to run.
+    pub left: bool,
 }
 
 /// A submission on record.
@@ -130,9 +154,17 @@ pub enum Evidence {
 /// A cancellation on record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stop {
-    pub deletion: bool,
+    pub by: By,
     pub at: Tick,
     pub accepted: Option<Tick>,
+}
+
+/// What asked for a cancellation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum By {
+    Deletion,
+    Spec,
+    Deadline,
 }
 
 /// How an export ended.
@@ -175,6 +207,9 @@ pub enum Life {
     Running,
     Failed,
     Cancelled,
+    Succeeded,
+    /// The platform has lost it.
+    Purged,
 }
 
 /// A request on its way.
@@ -227,7 +262,7 @@ pub enum Belief {
 
 /// A set of jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct JobSet(u8);
+pub struct JobSet(u32);
 
 /// Where a pass over one object stands. Steps that others can come between are states of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -322,7 +357,8 @@ impl World {
     pub fn shown(&self, sandbox: u8) -> JobSet {
         let mut shown = JobSet::default();
         for (number, job) in (0..).zip(&self.jobs) {
-            if job.visible <= self.now && job.sandbox == sandbox {
+            let is_there = job.visible <= self.now && job.state != Life::Purged;
+            if is_there && job.sandbox == sandbox {
                 shown.insert(number);
             }
         }
