@@ -330,11 +330,8 @@ async fn deleting_a_running_export_cancels_its_job_before_the_object_goes() {
     let jobs = world.simulator.jobs().await;
     assert_eq!(jobs[0]["deleteRequests"], 1);
     assert_eq!(jobs[0]["status"], "CANCELLED");
-    let events = world.events_of("stopped").await;
-    assert!(
-        events.iter().any(|(reason, _)| reason == "Cancelled"),
-        "{events:?}"
-    );
+    let note = world.event("stopped", "Cancelled").await;
+    assert!(note.contains("CANCELLED"), "{note}");
 }
 
 #[tokio::test]
@@ -391,9 +388,12 @@ async fn a_whole_folder_deleted_at_once_still_cancels_what_runs() {
     world
         .delete::<aep_export_operator::api::ProfileDataset>("profiles")
         .await;
-    world.until_gone::<PlatformConnection>("prod").await;
     world.delete::<ExportJob>("running").await;
     world.until_gone::<ExportJob>("running").await;
+    world.until_gone::<PlatformConnection>("prod").await;
+    world
+        .until_gone::<aep_export_operator::api::ProfileDataset>("profiles")
+        .await;
     assert_eq!(world.simulator.jobs().await[0]["status"], "CANCELLED");
 }
 

@@ -54,6 +54,8 @@ enum Goal {
     Done,
     /// The platform runs it, and was asked for it.
     Running,
+    /// Nothing holds it, and it says so.
+    Free,
     /// The object is gone.
     Gone,
 }
@@ -70,13 +72,15 @@ enum Step {
     Delete(Thing),
 }
 
-const LIFE: [Step; 14] = [
+const LIFE: [Step; 18] = [
     Step::Create(Thing::Connection),
     Step::Await(Thing::Connection, Goal::Ready),
     Step::Create(Thing::Dataset),
     Step::Await(Thing::Dataset, Goal::Ready),
     Step::Create(Thing::Weekly),
     Step::Await(Thing::Weekly, Goal::Done),
+    Step::Await(Thing::Dataset, Goal::Free),
+    Step::Await(Thing::Connection, Goal::Free),
     Step::Keep(Thing::Weekly),
     Step::Delete(Thing::Weekly),
     Step::Await(Thing::Weekly, Goal::Gone),
@@ -85,6 +89,8 @@ const LIFE: [Step; 14] = [
     Step::Await(Thing::Stopped, Goal::Running),
     Step::Delete(Thing::Stopped),
     Step::Await(Thing::Stopped, Goal::Gone),
+    Step::Await(Thing::Dataset, Goal::Free),
+    Step::Await(Thing::Connection, Goal::Free),
 ];
 
 /// A life that was lived.
@@ -202,6 +208,10 @@ impl Goal {
                 let path = format!("/data/core/ups/export/jobs/{job}");
                 status["phase"] == "Running"
                     && !world.simulator.calls("GET", &path).await.is_empty()
+            }
+            Self::Free => {
+                let held = object["metadata"]["finalizers"].as_array();
+                held.is_none_or(Vec::is_empty) && !is(&conditions(object), "InUse", "True")
             }
             Self::Gone => false,
         }

@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use aep_export_operator::api::{self, ExportJob};
+use aep_export_operator::api::{self, ExportJob, PlatformConnection, ProfileDataset};
 
 /// The `ClusterRoles` of `deploy/rbac.yaml`.
 const ROLE: &str = "aep-export-operator";
@@ -61,16 +61,10 @@ pub async fn client_of(server: &str) -> Client {
 
 /// Installs the CRDs and roles.
 pub async fn install(client: Client) {
-    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let params = PatchParams::apply("e2e").force();
-    for (name, crd) in api::crds().unwrap() {
-        crds.patch(&name, &params, &Patch::Apply(&crd))
-            .await
-            .unwrap();
-        await_condition(crds.clone(), &name, conditions::is_crd_established())
-            .await
-            .unwrap();
+    for (_, crd) in api::crds().unwrap() {
+        install_crd(&client, &crd).await;
     }
+    let params = PatchParams::apply("e2e").force();
     let roles: Api<ClusterRole> = Api::all(client);
     for document in documents(include_str!("../../../deploy/rbac.yaml")) {
         if document["kind"] == "ClusterRole" {
@@ -83,6 +77,17 @@ pub async fn install(client: Client) {
     }
 }
 
+/// Installs a CRD, or another version of one, and waits until it is served.
+pub async fn install_crd(client: &Client, crd: &CustomResourceDefinition) {
+    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let params = PatchParams::apply("e2e").force();
+    let name = crd.metadata.name.as_deref().unwrap();
+    crds.patch(name, &params, &Patch::Apply(crd)).await.unwrap();
+    await_condition(crds, name, conditions::is_crd_established())
+        .await
+        .unwrap();
+}
+
 /// The `Role` of `deploy/rbac.yaml`, for any namespace.
 fn leader_role() -> Role {
     let mut roles = documents(include_str!("../../../deploy/rbac.yaml"))
@@ -92,6 +97,36 @@ fn leader_role() -> Role {
     assert_eq!(role.metadata.name.as_deref(), Some(LEADER_ROLE));
     role.metadata.namespace = None;
     role
+}
+
+/// A namespace with a ServiceAccount that has the operator's rights in all namespaces, and a
+/// kubeconfig for it.
+pub async fn home(client: &Client, server: &str, kubeconfig: &Path) -> String {
+    let home = namespace(client, "operators").await;
+    service_account(client, server, &home, kubeconfig).await;
+    let binding = ClusterRoleBinding {
+        metadata: named(&everywhere(&home)),
+        role_ref: RoleRef {
+            api_group: "rbac.authorization.k8s.io".into(),
+            kind: "ClusterRole".into(),
+            name: ROLE.into(),
+        },
+        subjects: Some(vec![Subject {
+            kind: "ServiceAccount".into(),
+            name: "operator".into(),
+            namespace: Some(home.clone()),
+            api_group: None,
+        }]),
+    };
+    Api::<ClusterRoleBinding>::all(client.clone())
+        .create(&PostParams::default(), &binding)
+        .await
+        .unwrap();
+    home
+}
+
+fn everywhere(home: &str) -> String {
+    format!("{home}-everywhere")
 }
 
 /// The documents of a YAML text.
@@ -236,7 +271,7 @@ pub fn kubectl(namespace: &str, args: &[&str], input: Option<&str>) -> (bool, St
     )
 }
 
-/// Lets go of what a test left behind: its exports, which no operator holds any more, and its
+/// Lets go of what a test left behind: its objects, which no operator holds any more, and its
 /// namespace, which the control plane ends in its own time.
 pub fn clean_up(namespace: &str) {
     let namespace = namespace.to_owned();
@@ -247,24 +282,38 @@ pub fn clean_up(namespace: &str) {
             .unwrap();
         runtime.block_on(async {
             let client = client().await;
-            let exports: Api<ExportJob> = Api::namespaced(client.clone(), &namespace);
-            let none = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
-            for export in exports
-                .list_metadata(&ListParams::default())
-                .await
-                .into_iter()
-                .flatten()
-            {
-                let name = export.metadata.name.unwrap_or_default();
-                let _ = exports
-                    .patch_metadata(&name, &PatchParams::default(), &none)
-                    .await;
+            release(Api::<ExportJob>::namespaced(client.clone(), &namespace)).await;
+            release(Api::<ProfileDataset>::namespaced(
+                client.clone(),
+                &namespace,
+            ))
+            .await;
+            release(Api::<PlatformConnection>::namespaced(
+                client.clone(),
+                &namespace,
+            ))
+            .await;
+            for binding in [namespace.clone(), everywhere(&namespace)] {
+                delete(Api::<ClusterRoleBinding>::all(client.clone()), &binding).await;
             }
-            delete(Api::<ClusterRoleBinding>::all(client.clone()), &namespace).await;
             delete(Api::<Namespace>::all(client), &namespace).await;
         });
     });
     let _ = cleaner.join();
+}
+
+/// Takes the finalizers off all objects.
+async fn release<K>(api: Api<K>)
+where
+    K: Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let none = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+    let all = api.list_metadata(&ListParams::default()).await;
+    for object in all.into_iter().flatten() {
+        let name = object.metadata.name.unwrap_or_default();
+        let params = PatchParams::default();
+        let _ = api.patch_metadata(&name, &params, &none).await;
+    }
 }
 
 async fn delete<K>(api: Api<K>, name: &str)

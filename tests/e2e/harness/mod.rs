@@ -23,11 +23,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub use cluster::{admin, documents, kubectl};
+pub use cluster::{admin, documents, install_crd, kubectl};
 pub use plane::OwnPlane;
 pub use simulator::Simulator;
 pub use through::SHORT_WINDOWS;
-pub use wait::{LONG, eventually, until};
+pub use wait::{LONG, eventually, until, within};
 
 /// The organisation of every simulated tenant.
 pub const ORGANIZATION: &str = "745F37C35E4B776E0A49421B@AdobeOrg";
@@ -47,6 +47,8 @@ pub struct World {
     kubeconfig: PathBuf,
     admin_port: u16,
     directory: TempDir,
+    /// The namespace of the operator's account, if it is another one.
+    home: Option<String>,
 }
 
 impl World {
@@ -84,7 +86,22 @@ impl World {
             kubeconfig,
             admin_port: 0,
             directory,
+            home: None,
         }
+    }
+
+    /// Has operators act as an administrator, whose account does not go with the namespace.
+    pub fn serve_as_administrator(&self) {
+        std::fs::copy(shared().unwrap().kubeconfig(), &self.kubeconfig).unwrap();
+    }
+
+    /// Has operators run under an account of another namespace, as they do in a cluster, and gives
+    /// its name: that account does not go with the namespace of this test.
+    pub async fn live_elsewhere(&mut self) -> String {
+        let server = shared().unwrap().server();
+        let home = cluster::home(&self.client, server, &self.kubeconfig).await;
+        self.home = Some(home.clone());
+        home
     }
 
     /// Starts the operator with more flags, and waits until it is ready.
@@ -134,14 +151,16 @@ impl World {
             .args(["--admin-address", &format!("127.0.0.1:{admin_port}")])
             .args(["--watch-namespaces", &self.namespace])
             .args(["--allowed-hosts", "127.0.0.1", "--allow-http"])
-            .args([
-                "--poll-interval-min",
-                "100ms",
-                "--poll-interval-max",
-                "200ms",
-            ])
-            .args(["--log-filter", "info,aep_export_operator=debug"])
-            .args(flags);
+            .args(["--log-filter", "info,aep_export_operator=debug"]);
+        for polls in [
+            ["--poll-interval-min", "100ms"],
+            ["--poll-interval-max", "200ms"],
+        ] {
+            if !flags.contains(&polls[0]) {
+                command.args(polls);
+            }
+        }
+        command.args(flags);
         command
     }
 
@@ -408,6 +427,23 @@ impl World {
             .await
     }
 
+    /// Takes all finalizers off an object, as a person does who knows what that means.
+    pub async fn strip<K>(&self, name: &str)
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned,
+    {
+        let none = json!({ "metadata": { "finalizers": null } });
+        match self.patch::<K>(name, none).await {
+            Ok(_) => {}
+            // It went meanwhile.
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     /// Waits until an object is gone.
     pub async fn until_gone<K>(&self, name: &str)
     where
@@ -487,6 +523,9 @@ impl Drop for World {
         self.operator = None;
         if self.plane.is_none() {
             cluster::clean_up(&self.namespace);
+        }
+        if let Some(home) = &self.home {
+            cluster::clean_up(home);
         }
     }
 }

@@ -12,7 +12,15 @@ pub const LONG: Duration = Duration::from_mins(1);
 const TICK: Duration = Duration::from_millis(25);
 
 /// Waits until a look succeeds, and fails with what the last one said.
-pub async fn eventually<T, F>(what: &str, mut look: impl FnMut() -> F) -> T
+pub async fn eventually<T, F>(what: &str, look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    within(LONG, what, look).await
+}
+
+/// As [`eventually`], for what takes its time.
+pub async fn within<T, F>(longest: Duration, what: &str, mut look: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, String>>,
 {
@@ -20,7 +28,7 @@ where
     loop {
         match look().await {
             Ok(value) => return value,
-            Err(said) if began.elapsed() > LONG => panic!("waited for {what}; last: {said}"),
+            Err(said) if began.elapsed() > longest => panic!("waited for {what}; last: {said}"),
             Err(_) => sleep(TICK).await,
         }
     }

@@ -12,7 +12,7 @@ fn is_ambiguous(export: &ExportJob) -> bool {
 
 /// An export whose request was lost, in a tenant that shows request ids, with a job of somebody
 /// else's in its window; and that job.
-async fn ambiguous<'a>(world: &'a World, name: &str) -> (Case<'a>, ExportJob, String) {
+pub(super) async fn ambiguous<'a>(world: &'a World, name: &str) -> (Case<'a>, ExportJob, String) {
     let case = Case::experienced(world, name, json!({})).await;
     let dropped = json!({ "lose": { "how": "close", "commit": false } });
     case.at_next_post(dropped).await;

@@ -20,6 +20,7 @@ mod refused;
 mod replies;
 mod statuses;
 mod throttled;
+mod wished;
 
 use std::panic::AssertUnwindSafe;
 

@@ -99,6 +99,7 @@ fn told(export: &ExportJob) -> Value {
         "connection",
         "observedGeneration",
         "submission",
+        "effective",
     ];
     status
         .as_object_mut()

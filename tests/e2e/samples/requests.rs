@@ -105,7 +105,7 @@ async fn profile_guide_create_a_target_dataset_sends_the_documented_requests() {
         let tags = body.as_object_mut().unwrap().remove("tags").unwrap();
         assert_eq!(body, request(name), "{section}");
         let tags: Vec<_> = tags.as_object().unwrap().keys().cloned().collect();
-        let identity = ["aep-export.dev/owner", "aep-export.dev/uid"];
+        let identity = ["object", "owner", "uid"].map(|tag| format!("aep-export.dev/{tag}"));
         assert_eq!(tags, identity, "{section}: nothing but the identity");
         let id = dataset.status.unwrap().dataset_id.unwrap();
         assert_eq!(before == 0, id == PROFILE_DATASET, "{section}: {id}");

@@ -17,9 +17,11 @@ async fn acquainted_with_two() -> World {
     world
 }
 
-/// Makes the connection `prod` again, for this sandbox.
+/// Makes the connection `prod` again, for this sandbox, as a person does who has no patience: what
+/// was begun with it holds it.
 async fn move_to(world: &World, sandbox: &str) {
     world.delete::<PlatformConnection>("prod").await;
+    world.strip::<PlatformConnection>("prod").await;
     world.until_gone::<PlatformConnection>("prod").await;
     let mut spec = world.connection_spec();
     spec["sandbox"] = sandbox.into();

@@ -1,10 +1,24 @@
-//! Datasets: created once with the identity of their object, taken up again, or only read.
+//! Datasets: created once with the identity of their object, taken up again, kept as their object
+//! says, or only read; and deleted by the object's own word only.
+
+mod deletion;
+mod drift;
+mod finalizer;
+mod leaving;
+mod owners;
 
 use aep_export_operator::api::{ExportJob, ProfileDataset};
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use crate::harness::{World, condition, conditions, export_into, is, reason, true_conditions};
+use crate::{
+    harness::{World, condition, conditions, eventually, export_into, is, reason, true_conditions},
+    samples::DATASETS,
+};
 
+const OWNER: &str = "aep-export.dev/owner";
+const UID: &str = "aep-export.dev/uid";
+const OBJECT: &str = "aep-export.dev/object";
 const UNION: &str = "https://ns.adobe.com/xdm/context/profile__union";
 
 fn owned(name: &str) -> Value {
@@ -27,6 +41,123 @@ async fn until_reason(world: &World, name: &str, wanted: &str) -> ProfileDataset
         .await
 }
 
+/// A dataset of our own, with these policies.
+fn with(policies: &Value) -> Value {
+    let mut spec = owned("Profile Data Export");
+    for (policy, value) in policies.as_object().unwrap() {
+        spec[policy] = value.clone();
+    }
+    spec
+}
+
+/// A tenant with a connection, and the dataset `mine` in it with these policies.
+async fn furnished(policies: Value) -> World {
+    let world = World::start("dataset").await;
+    furnish(&world, policies).await;
+    world
+}
+
+async fn furnish(world: &World, policies: Value) {
+    world.connect().await;
+    world
+        .create::<ProfileDataset>("mine", with(&policies))
+        .await;
+    until_ready(world, "mine").await;
+}
+
+async fn get(world: &World, name: &str) -> ProfileDataset {
+    world.api::<ProfileDataset>().get(name).await.unwrap()
+}
+
+/// The datasets that there ever were.
+async fn all(world: &World) -> Vec<Value> {
+    let ledger = world.simulator.ledger().await;
+    ledger["datasets"].as_array().unwrap().clone()
+}
+
+/// The only dataset that there ever was.
+async fn only(world: &World) -> Value {
+    let mut all = all(world).await;
+    assert_eq!(all.len(), 1, "{all:#?}");
+    all.remove(0)
+}
+
+/// Somebody changes the only dataset in the Catalog.
+async fn change(world: &World, change: impl FnOnce(&mut Value)) {
+    let dataset = only(world).await;
+    let mut body = dataset["body"].clone();
+    change(&mut body);
+    let path = format!("datasets/{}", dataset["id"].as_str().unwrap());
+    world.simulator.put(&path, json!({ "body": body })).await;
+}
+
+/// Asks for a pass now, and waits until it has ended.
+async fn reconcile(world: &World, name: &str, request: &str) -> ProfileDataset {
+    annotate(world, name, "aep-export.dev/requested-at", request).await;
+    world
+        .until(name, "reconciled", |d: &ProfileDataset| {
+            let status = d.status.as_ref();
+            let handled = status.and_then(|s| s.last_handled_reconcile_at.as_deref());
+            handled == Some(request)
+        })
+        .await
+}
+
+async fn annotate(world: &World, name: &str, annotation: &str, value: &str) {
+    let patch = json!({ "metadata": { "annotations": { annotation: value } } });
+    world.patch::<ProfileDataset>(name, patch).await.unwrap();
+}
+
+/// Changes the spec.
+async fn edit(world: &World, name: &str, spec: Value) {
+    world
+        .patch::<ProfileDataset>(name, json!({ "spec": spec }))
+        .await
+        .unwrap();
+}
+
+/// How often datasets were called with a method.
+async fn calls(world: &World, method: &str) -> usize {
+    world.simulator.calls(method, DATASETS).await.len()
+}
+
+/// Has the Catalog answer calls with a method so, some times or until told otherwise.
+async fn answers(world: &World, method: &str, times: Option<u32>, action: Value) {
+    let mut fault = json!({
+        "method": method, "path": format!("{DATASETS}*"), "action": action,
+    });
+    if let Some(times) = times {
+        fault["times"] = json!(times);
+    }
+    world.simulator.fault(fault).await;
+}
+
+fn unavailable() -> Value {
+    json!({ "reply": { "status": 503, "body": { "title": "ServiceUnavailable" } } })
+}
+
+/// Whether our finalizer is on a dataset.
+fn is_held(dataset: &ProfileDataset) -> bool {
+    let mut finalizers = dataset.finalizers().iter();
+    finalizers.any(|name| name == "aep-export.dev/dataset")
+}
+
+/// Starts an export that runs until it is told to end.
+async fn run(world: &World, name: &str, dataset: &str) {
+    world.simulator.hold_jobs().await;
+    world.create::<ExportJob>(name, export_into(dataset)).await;
+    world.until_phase(name, "Running").await;
+}
+
+/// Ends all jobs.
+async fn end_all(world: &World) {
+    for job in world.simulator.jobs().await {
+        let path = format!("jobs/{}", job["id"]);
+        let end = json!({ "outcome": "release", "finishNow": true });
+        world.simulator.put(&path, end).await;
+    }
+}
+
 #[tokio::test]
 async fn a_dataset_is_created_once_with_the_tags_of_its_object() {
     let world = World::start("dataset").await;
@@ -46,15 +177,14 @@ async fn a_dataset_is_created_once_with_the_tags_of_its_object() {
         .await;
     assert_eq!(created.len(), 1);
     let tags = &created[0]["body"]["tags"];
-    let path = tags["aep-export.dev/owner"][0].as_str().unwrap();
+    let path = tags[OWNER][0].as_str().unwrap();
     assert!(
         path.ends_with(&format!("/{}/mine", world.namespace)),
         "{path}"
     );
-    assert_eq!(
-        tags["aep-export.dev/uid"][0],
-        dataset.metadata.uid.as_deref().unwrap()
-    );
+    assert_eq!(tags[UID][0], dataset.metadata.uid.as_deref().unwrap());
+    assert_eq!(tags[OBJECT][0], format!("{}/mine", world.namespace));
+    assert!(!is_held(&dataset), "nothing is to be cleaned up");
 }
 
 #[tokio::test]

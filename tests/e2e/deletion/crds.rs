@@ -1,0 +1,178 @@
+//! CRDs that are deleted, or replaced, while exports run.
+
+use std::time::Duration;
+
+use aep_export_operator::api::{self, ExportJob, PlatformConnection, ProfileDataset};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, PostParams},
+};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{cancels, end, is_held, run, states};
+use crate::harness::{
+    World, conditions, eventually, export_into, install_crd, is,
+    proxy::{Match, Verb},
+};
+
+/// Lists of exports that an operator asks for in vain.
+const LISTS: usize = 4;
+/// The least time that these take: each is a wait after the one before.
+const SPREAD: Duration = Duration::from_secs(2);
+
+fn crds(world: &World) -> Api<CustomResourceDefinition> {
+    Api::all(world.client.clone())
+}
+
+async fn until_ready<K>(world: &World, name: &str)
+where
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + serde::Serialize
+        + Send
+        + 'static,
+{
+    world
+        .until(name, "Ready", |object: &K| {
+            is(&conditions(object), "Ready", "True")
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn crds_deleted_while_exports_run_go_and_the_operator_serves_what_is_installed_anew() {
+    let mut world = World::with_own_plane("crds").await;
+    world.start_operator(&[]).await;
+    world.furnish().await;
+    run(&world, &["one", "two"]).await;
+    world.until("prod", "held", is_held).await;
+    for (_, crd) in api::crds().unwrap() {
+        let name = crd.name_any();
+        let params = DeleteParams::default();
+        crds(&world).delete(&name, &params).await.unwrap();
+    }
+    eventually("the CRDs to be gone", || async {
+        let mut left = Vec::new();
+        for (_, crd) in api::crds().unwrap() {
+            left.extend(crds(&world).get_opt(&crd.name_any()).await.unwrap());
+        }
+        if left.is_empty() {
+            Ok(())
+        } else {
+            let status = left.iter().map(|crd| &crd.status);
+            Err(format!(
+                "{:#?}\n{}",
+                status.collect::<Vec<_>>(),
+                world.log()
+            ))
+        }
+    })
+    .await;
+    assert_eq!(states(&world).await, ["CANCELLED", "CANCELLED"]);
+    assert_eq!(cancels(&world).await, 2);
+
+    let lists = || {
+        let list = Match::resource("exportjobs").verb(Verb::List);
+        let log = world.proxy().log();
+        log.iter()
+            .filter(|logged| list.matches(&logged.asked))
+            .count()
+    };
+    let (before, began) = (lists(), Instant::now());
+    eventually("lists in vain", || async {
+        let seen = lists() - before;
+        if seen >= LISTS {
+            Ok(())
+        } else {
+            Err(format!("{seen}\n{}", world.log()))
+        }
+    })
+    .await;
+    assert!(
+        began.elapsed() > SPREAD,
+        "{:?}\n{}",
+        began.elapsed(),
+        world.log()
+    );
+    assert!(world.operator_runs());
+
+    for (_, crd) in api::crds().unwrap() {
+        install_crd(&world.client, &crd).await;
+    }
+    world
+        .simulator
+        .put("defaults", json!({ "outcome": "succeed" }))
+        .await;
+    world
+        .create::<PlatformConnection>("prod", world.connection_spec())
+        .await;
+    let spec = json!({ "connectionRef": { "name": "prod" }, "dataset": { "name": "Again" } });
+    world.create::<ProfileDataset>("again", spec).await;
+    world
+        .create::<ExportJob>("again", export_into("again"))
+        .await;
+    until_ready::<PlatformConnection>(&world, "prod").await;
+    until_ready::<ProfileDataset>(&world, "again").await;
+    world.until_phase("again", "Succeeded").await;
+    assert_eq!(world.simulator.posts().await.len(), 3);
+    assert!(!world.log().contains("panicked"), "{}", world.log());
+}
+
+/// A CRD as an older version may have been: any object goes.
+fn lax(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        // They would have to be in the schema.
+        version.selectable_fields = None;
+        let schema = version.schema.as_mut().unwrap();
+        schema.open_api_v3_schema = Some(JSONSchemaProps {
+            type_: Some("object".into()),
+            x_kubernetes_preserve_unknown_fields: Some(true),
+            ..JSONSchemaProps::default()
+        });
+    }
+    crd
+}
+
+#[tokio::test]
+async fn a_crd_replaced_while_an_export_runs_and_an_old_object_is_there_disturbs_nothing() {
+    let mut world = World::with_own_plane("crds").await;
+    for (_, crd) in api::crds().unwrap() {
+        install_crd(&world.client, &lax(crd)).await;
+    }
+    world.start_operator(&[]).await;
+    world.furnish().await;
+    let old = json!({
+        "apiVersion": "aep-export.dev/v1alpha1",
+        "kind": "ExportJob",
+        "metadata": { "name": "old" },
+        "spec": { "export": { "destination": { "datasetRef": { "name": "none" } }, "fields": "x" } },
+    });
+    let old: kube::api::DynamicObject = serde_json::from_value(old).unwrap();
+    let resource = kube::api::ApiResource::erase::<ExportJob>(&());
+    Api::namespaced_with(world.client.clone(), &world.namespace, &resource)
+        .create(&PostParams::default(), &old)
+        .await
+        .unwrap();
+    run(&world, &["running"]).await;
+    for (_, crd) in api::crds().unwrap() {
+        install_crd(&world.client, &crd).await;
+    }
+    end(&world, "running").await;
+    world.until_phase("running", "Succeeded").await;
+    world
+        .simulator
+        .put("defaults", json!({ "outcome": "succeed" }))
+        .await;
+    world.export("next").await;
+    world.until_phase("next", "Succeeded").await;
+    let told = world.event("old", "InvalidObject").await;
+    assert!(told.contains("kubectl replace"), "{told}");
+    assert!(world.operator_runs());
+    assert_eq!(states(&world).await, ["SUCCEEDED", "SUCCEEDED"]);
+}
