@@ -74,7 +74,7 @@ pub async fn pass(export: &ExportJob, context: &Context) -> Result<Action, PassE
         {
             context.hold_nothing_for(&seen.facts.identity.uid);
         }
-        match act(&object, context, &seen, plan, &mut memory).await? {
+        match Box::pin(act(&object, context, &seen, plan, &mut memory)).await? {
             Next::Step(next) => object = next,
             Next::Rest(wait) => {
                 let due = due_by(&seen.facts).map(|time| from_now(time, seen.facts.now));
@@ -186,7 +186,10 @@ async fn act(
         Effect::IntendCancel(cancellation) => {
             let mut status = report::project(export, seen, &situation);
             status.cancellation = Some(cancellation);
-            Ok(step(context.write_status(export, status).await?))
+            let written = context.write_status(export, status).await?;
+            // Why it cannot be cancelled yet is told here already.
+            tell::announce(export, &written, &situation, context).await;
+            Ok(step(written))
         }
         Effect::Cancel(submission, job, cancellation) => {
             let what = (submission, job, cancellation);
