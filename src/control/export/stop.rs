@@ -163,14 +163,17 @@ pub(super) async fn leave(export: &ExportJob, context: &Context, seen: &Seen, fa
     context.let_go_of(export);
 }
 
-/// What may be left in the platform of an export: its job, else the jobs that may be its own, else
+/// What may be left in the platform of an export: its job and others of its request, else the jobs that may be its own, else
 /// its request.
 fn left(export: &ExportJob) -> String {
     let Some(status) = &export.status else {
         return String::new();
     };
     if let Some(job) = &status.job_id {
-        return job.clone();
+        let submission = status.submission.as_ref();
+        let surplus = submission.map_or(&[][..], |submission| &submission.surplus_job_ids);
+        let jobs = std::iter::once(job).chain(surplus);
+        return jobs.map(String::as_str).collect::<Vec<_>>().join(",");
     }
     let Some(submission) = &status.submission else {
         return String::new();
@@ -194,7 +197,7 @@ pub(super) async fn look_at_surplus(seen: &Seen, job: &JobId) -> Surplus {
         Ok(None) => Surplus::LeftAlone,
         Err(error) => {
             warn!(%job, %error, "a surplus job cannot be asked for; it is on record");
-            Surplus::Refused(trouble(&error))
+            Surplus::OutOfReach(trouble(&error))
         }
     }
 }
@@ -218,7 +221,10 @@ pub(super) async fn cancel_surplus(
             format!(
                 "the platform made job {job} of the same request, and does not cancel it: {error}"
             ),
-            Surplus::Refused(trouble(&error)),
+            match not_asked(&error) {
+                Asked::Refused(cause) => Surplus::Refused(cause),
+                Asked::OutOfReach(_) | Asked::NotYet => Surplus::OutOfReach(trouble(&error)),
+            },
         ),
     };
     let events = &context.shared.events;

@@ -327,7 +327,9 @@ pub enum Surplus {
     Seen(Box<Job>),
     /// It is gone, or was asked to cancel, or nobody can be asked.
     LeftAlone,
-    /// The platform does not say how it is, or does not cancel it, at the moment: why.
+    /// The platform cannot be asked how it is, or to cancel it, at the moment: why.
+    OutOfReach(Cause),
+    /// The platform does not cancel it: why.
     Refused(Cause),
 }
 

@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     super::{Cause, Finalizer},
-    facts::{Facts, Surplus},
+    facts::{Departure, Facts, Surplus},
     plan::{Effect, Farewell, Plan, Situation, plan},
-    stop::{intend_cancel, overdue},
+    stop::{intend_cancel, overdue, way_out},
 };
 use crate::{
     api::{CancelledBy, Reason, Submission},
@@ -57,7 +57,10 @@ pub(super) fn heal(facts: &Facts, submission: &Submission, kept: &JobId) -> Opti
                 Situation::Running(None),
                 Effect::CancelSurplus(submission.clone(), id.clone()),
             )),
-            Surplus::Seen(_) | Surplus::LeftAlone | Surplus::Refused(_) => None,
+            Surplus::Seen(_)
+            | Surplus::LeftAlone
+            | Surplus::OutOfReach(_)
+            | Surplus::Refused(_) => None,
         })
 }
 
@@ -68,13 +71,14 @@ pub(super) fn is_waited_for(facts: &Facts, submission: &Submission) -> bool {
         .settle_after
         .saturating_add(facts.limits.cancel)
         .unwrap_or(Timestamp::MAX);
-    refused(facts).is_some() && facts.now < until
+    uncancelled(facts).is_some() && facts.now < until
 }
 
-/// A plan, where the platform does not cancel a surplus job: it is asked again soon, and an object
-/// that goes waits for it until the deadline.
+/// A plan, where a surplus job is not cancelled yet: it is asked again soon, and an object that goes
+/// waits for it: where the platform refuses, until the deadline; where it is out of reach, as for
+/// its own job.
 pub(super) fn and_again(facts: &Facts, planned: Plan) -> Plan {
-    let Some(cause) = refused(facts) else {
+    let Some((cause, answered)) = uncancelled(facts) else {
         return planned;
     };
     let soon = soon(facts);
@@ -85,7 +89,9 @@ pub(super) fn and_again(facts: &Facts, planned: Plan) -> Plan {
             if let Some(plan) = intend_cancel(facts, CancelledBy::Deletion, || situation.clone()) {
                 return plan;
             }
-            if overdue(facts) {
+            let bounded = answered || facts.departure == Departure::WithNamespace;
+            if bounded && overdue(facts) {
+                let cause = Cause::new(Reason::CancelTimedOut, cause.message);
                 return plan(Situation::Leaving(Farewell::Warning(cause)), effect);
             }
             plan(situation, Effect::WakeAt(soon))
@@ -103,21 +109,21 @@ pub(super) fn soon(facts: &Facts) -> Timestamp {
     facts.now.saturating_add(AGAIN).unwrap_or(Timestamp::MAX)
 }
 
-/// Why a surplus job is not cancelled yet, if there is one.
-fn refused(facts: &Facts) -> Option<Cause> {
-    facts
-        .surplus
-        .iter()
-        .find_map(|(id, surplus)| match surplus {
-            Surplus::Refused(cause) => Some(Cause::new(
-                cause.reason,
-                format!(
-                    "the platform made job {id} of the same request and does not cancel it yet: {}",
-                    cause.message
-                ),
-            )),
-            Surplus::Unseen | Surplus::Seen(_) | Surplus::LeftAlone => None,
-        })
+/// Why a surplus job is not cancelled yet, if there is one, and whether the platform says so.
+fn uncancelled(facts: &Facts) -> Option<(Cause, bool)> {
+    facts.surplus.iter().find_map(|(id, surplus)| {
+        let (cause, answered) = match surplus {
+            Surplus::OutOfReach(cause) => (cause, false),
+            Surplus::Refused(cause) => (cause, true),
+            Surplus::Unseen | Surplus::Seen(_) | Surplus::LeftAlone => return None,
+        };
+        let message = format!(
+            "the platform made job {id} of the same request, which is not cancelled yet: {}{}",
+            cause.message,
+            way_out(facts),
+        );
+        Some((Cause::new(cause.reason, message), answered))
+    })
 }
 
 fn is_live(job: &Job) -> bool {

@@ -231,10 +231,17 @@ fn given_up(facts: &Facts, submission: &Submission, cause: &Cause) -> Cause {
 /// What may be left in the platform of a submission.
 fn what_is_left(facts: &Facts, submission: &Submission) -> String {
     match &facts.record {
-        Record::Known(_, id) => format!(
-            "job {id} in dataset {} may still run; look at it in the platform",
-            submission.target.dataset_id.as_deref().unwrap_or_default(),
-        ),
+        Record::Known(_, id) => {
+            let surplus = submission.surplus_job_ids.iter().map(String::as_str);
+            let jobs: Vec<&str> = std::iter::once(id.as_str()).chain(surplus).collect();
+            format!(
+                "{} {} in dataset {} may still run; look at {} in the platform",
+                if jobs.len() == 1 { "job" } else { "jobs" },
+                jobs.join(", "),
+                submission.target.dataset_id.as_deref().unwrap_or_default(),
+                if jobs.len() == 1 { "it" } else { "them" },
+            )
+        }
         Record::Open(submission) => left_in_doubt(submission),
         Record::Fresh { attempt: _ } | Record::Ended(_) => "nothing is left of it".into(),
     }

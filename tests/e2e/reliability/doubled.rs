@@ -1,6 +1,6 @@
 //! One request that the gateway lets take effect twice: one job is kept, the other is cancelled.
 
-use aep_export_operator::api::{ExportJob, Submission};
+use aep_export_operator::api::{ABANDON_ANNOTATION, ExportJob, Submission};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -146,12 +146,13 @@ async fn a_job_that_comes_after_all_windows_is_cancelled_beside_that_of_the_seco
     assert!(note.contains("same request"), "{note}");
 }
 
-/// An export with two jobs that run, of which none can be cancelled.
-async fn refused<'a>(world: &'a World, name: &str) -> (Case<'a>, Submission) {
+/// An export with two jobs that run, of which none is cancelled: each `DELETE` has this answer.
+async fn refused<'a>(world: &'a World, name: &str, answer: u16) -> (Case<'a>, Submission) {
     let case = Case::experienced(world, name, json!({})).await;
     case.tenant.simulator.hold_jobs().await;
-    let busy = json!({ "reply": { "status": 503 } });
-    case.fault("DELETE", &format!("{JOBS}/*"), None, busy).await;
+    let reply = json!({ "reply": { "status": answer } });
+    case.fault("DELETE", &format!("{JOBS}/*"), None, reply)
+        .await;
     let twice = json!({ "lose": { "how": "close" } });
     case.at_next_post(committed(twice, json!({ "times": 2 })))
         .await;
@@ -192,7 +193,7 @@ async fn until_asked_again(case: &Case<'_>, job: &str) {
 #[tokio::test]
 async fn a_surplus_job_that_cannot_be_cancelled_for_a_while_is_asked_to_again() {
     let world = world("refused", &[]).await;
-    let (case, submission) = refused(&world, "refused").await;
+    let (case, submission) = refused(&world, "refused", 503).await;
     until_asked_again(&case, &submission.surplus_job_ids[0]).await;
     case.tenant.simulator.delete("faults").await;
     until_one_is_cancelled(&case, &submission).await;
@@ -203,7 +204,7 @@ async fn a_surplus_job_that_cannot_be_cancelled_for_a_while_is_asked_to_again() 
 #[tokio::test]
 async fn an_export_is_not_let_go_while_its_surplus_job_can_still_be_cancelled() {
     let world = world("refused", &[]).await;
-    let (case, submission) = refused(&world, "held").await;
+    let (case, submission) = refused(&world, "held", 503).await;
     let surplus = &submission.surplus_job_ids[0];
     world.delete::<ExportJob>("held").await;
     end_own(&case, &submission).await;
@@ -226,13 +227,33 @@ async fn an_export_is_not_let_go_while_its_surplus_job_can_still_be_cancelled() 
 #[tokio::test]
 async fn an_export_whose_surplus_job_is_never_cancelled_is_let_go_at_its_deadline_with_a_warning() {
     let world = world("never", &["--cancel-deadline", "3s"]).await;
-    let (case, submission) = refused(&world, "never").await;
+    let (case, submission) = refused(&world, "never", 409).await;
     let surplus = &submission.surplus_job_ids[0];
-    world.delete::<ExportJob>("never").await;
     end_own(&case, &submission).await;
+    world.delete::<ExportJob>("never").await;
     world.until_gone::<ExportJob>("never").await;
-    let note = world.event("never", "PlatformUnavailable").await;
+    let note = world.event("never", "CancelTimedOut").await;
     assert!(note.contains(&format!("job {surplus}")), "{note}");
+}
+
+#[tokio::test]
+async fn an_export_is_kept_beyond_its_deadline_while_nobody_can_be_asked_to_cancel_its_surplus_job()
+{
+    let world = world("away", &["--cancel-deadline", "1s"]).await;
+    let (case, submission) = refused(&world, "away", 503).await;
+    let surplus = &submission.surplus_job_ids[0];
+    end_own(&case, &submission).await;
+    world.delete::<ExportJob>("away").await;
+    // Those are further apart than the deadline is away.
+    until_asked_again(&case, surplus).await;
+    let kept = world.get("away").await;
+    assert!(is_held(&kept));
+    let abandon = json!({ ABANDON_ANNOTATION: kept.metadata.uid });
+    let patch = json!({ "metadata": { "annotations": abandon } });
+    world.patch::<ExportJob>("away", patch).await.unwrap();
+    world.until_gone::<ExportJob>("away").await;
+    let note = world.event("away", "Abandoned").await;
+    assert!(note.contains(surplus), "{note}");
 }
 
 /// Waits until of the jobs of a request one is cancelled.

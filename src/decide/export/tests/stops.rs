@@ -479,8 +479,11 @@ fn an_object_goes_when_its_surplus_job_is_cancelled_or_its_deadline_is_over() {
             ..ended
         })
     };
-    let refused = || Surplus::Refused(Cause::new(Reason::PlatformUnavailable, "down"));
+    let refused = || Surplus::Refused(Cause::new(Reason::PlatformError, "no"));
+    let away = || Surplus::OutOfReach(Cause::new(Reason::PlatformUnavailable, "down"));
     assert_eq!(with(Surplus::LeftAlone, 1).effect, Effect::Release);
+    let kept = with(away(), 601);
+    assert_eq!(kept.effect, Effect::WakeAt(at(606)));
     let held = with(refused(), 1);
     assert_eq!(held.effect, Effect::WakeAt(at(6)));
     let late = with(refused(), 601);
@@ -488,6 +491,7 @@ fn an_object_goes_when_its_surplus_job_is_cancelled_or_its_deadline_is_over() {
     let Situation::Leaving(Farewell::Warning(cause)) = late.situation else {
         panic!()
     };
+    assert_eq!(cause.reason, Reason::CancelTimedOut);
     assert!(cause.message.contains("job 24116"), "{cause:?}");
 }
 
@@ -503,7 +507,7 @@ fn an_export_that_has_ended_waits_for_its_surplus_job_for_a_while() {
         };
         decide(&facts).effect
     };
-    let refused = || Surplus::Refused(Cause::new(Reason::PlatformUnavailable, "down"));
+    let refused = || Surplus::OutOfReach(Cause::new(Reason::PlatformUnavailable, "down"));
     assert_eq!(with(refused(), Life::Live, 1), Effect::WakeAt(at(6)));
     assert_eq!(with(refused(), Life::Deleting, 1), Effect::WakeAt(at(6)));
     assert_eq!(with(refused(), Life::Live, 1000), Effect::Release);
