@@ -48,6 +48,20 @@ impl Context {
         )
     }
 
+    /// Whether this process has yet to look at a connection that was ready before it was started.
+    /// Nothing is known to have changed until then, and what its users say of themselves stands:
+    /// they are woken when it was looked at.
+    pub(super) fn is_yet_to_be_seen(&self, namespace: &str, connection: &str) -> bool {
+        let object = ObjectRef::new(connection).within(namespace);
+        let Some(connection) = self.stores.connections.get(&object) else {
+            return false;
+        };
+        let status = connection.status.as_ref();
+        let was_ready = status.is_some_and(|s| is_true(&s.conditions, ConditionType::Ready));
+        let key = ConnectionKey::new(namespace, &connection.name_any());
+        was_ready && self.shared.tenants.get(&key).is_none()
+    }
+
     /// A call was refused for its credential: the connection looks at it again.
     pub(super) fn suspect(&self, namespace: &str, connection: &str) {
         let key = ConnectionKey::new(namespace, connection);
@@ -260,20 +274,23 @@ impl Context {
         if is_ended(export) {
             return false;
         }
-        let named = export
-            .spec
-            .connection_ref
-            .as_ref()
-            .map(|reference| reference.name.as_str());
-        let through = || {
-            let object =
-                ObjectRef::<ProfileDataset>::new(into(export)?).within(&export.namespace()?);
-            let dataset = self.stores.datasets.get(&object)?;
-            Some(dataset.spec.connection_ref.name == connection)
-        };
-        named == Some(connection)
+        wished_connection(export) == Some(connection)
             || recorded_connection(export) == Some(connection)
-            || through() == Some(true)
+            || self.connection_through_dataset(export).as_deref() == Some(connection)
+    }
+
+    /// The connection that an export was begun with, or will be.
+    pub(super) fn connection_of(&self, export: &ExportJob) -> Option<String> {
+        recorded_connection(export)
+            .or_else(|| wished_connection(export))
+            .map(str::to_owned)
+            .or_else(|| self.connection_through_dataset(export))
+    }
+
+    fn connection_through_dataset(&self, export: &ExportJob) -> Option<String> {
+        let object = ObjectRef::<ProfileDataset>::new(into(export)?).within(&export.namespace()?);
+        let dataset = self.stores.datasets.get(&object)?;
+        Some(dataset.spec.connection_ref.name.clone())
     }
 }
 
@@ -337,6 +354,12 @@ pub(super) fn into(export: &ExportJob) -> Option<&str> {
         .dataset_ref
         .as_ref()
         .map(|reference| reference.name.as_str())
+}
+
+/// The connection that an export names itself.
+fn wished_connection(export: &ExportJob) -> Option<&str> {
+    let reference = export.spec.connection_ref.as_ref()?;
+    Some(reference.name.as_str())
 }
 
 /// The connection that an export was begun with.

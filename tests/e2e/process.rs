@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use aep_export_operator::api::ExportJob;
+use aep_export_operator::api::{ExportJob, ProfileDataset};
+use kube::ResourceExt;
 use serde_json::Value;
 
-use crate::harness::{World, eventually};
+use crate::harness::{World, eventually, export_into};
 
 /// The bound on SIGTERM, three times over.
 const DRAINED: Duration = Duration::from_secs(30);
@@ -80,6 +81,55 @@ async fn sigterm_with_a_request_under_way_ends_in_time_and_loses_nothing() {
     world.restart_operator().await;
     world.until_phase("late", "Succeeded").await;
     assert_eq!(world.simulator.jobs().await.len(), 1);
+}
+
+/// The versions of what uses a connection.
+async fn versions(world: &World) -> [Option<String>; 3] {
+    let dataset = world.api::<ProfileDataset>().get("profiles").await;
+    [
+        world.get("running").await.resource_version(),
+        world.get("suspended").await.resource_version(),
+        dataset.unwrap().resource_version(),
+    ]
+}
+
+#[tokio::test]
+async fn a_restart_changes_nothing_of_what_objects_say() {
+    let mut world = World::start("process").await;
+    let dataset = world.furnish().await;
+    world.simulator.hold_jobs().await;
+    world.export("running").await;
+    let running = world.until_phase("running", "Running").await;
+    let job = running.status.unwrap().job_id.unwrap();
+    let mut suspended = export_into("profiles");
+    suspended["suspend"] = true.into();
+    world.create::<ExportJob>("suspended", suspended).await;
+    world.until_phase("suspended", "Suspended").await;
+    world.stop_operator();
+    let before = versions(&world).await;
+    let looked = world.simulator.ledger().await["requests"].clone();
+    let looked = looked.as_array().unwrap().len();
+    world.restart_operator().await;
+    let paths = [
+        "/data/foundation/sandbox".to_owned(),
+        format!("/data/core/ups/export/jobs/{job}"),
+        format!("/data/foundation/catalog/dataSets/{dataset}"),
+    ];
+    eventually("all of it to be looked at again", || async {
+        let ledger = world.simulator.ledger().await;
+        let since = &ledger["requests"].as_array().unwrap()[looked..];
+        let is_looked_at = |wanted: &String| {
+            let is_it = |call: &&Value| call["path"].as_str().unwrap().starts_with(wanted);
+            since.iter().filter(is_it).count() > usize::from(wanted.ends_with(&job))
+        };
+        if paths.iter().all(is_looked_at) {
+            Ok(())
+        } else {
+            Err(format!("{since:?}"))
+        }
+    })
+    .await;
+    assert_eq!(versions(&world).await, before, "{}", world.log());
 }
 
 #[tokio::test]

@@ -55,6 +55,11 @@ enum Step {
 ///
 /// What the API server refuses.
 pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action, PassError> {
+    let namespace = dataset.namespace().unwrap_or_default();
+    let is_live = dataset.metadata.deletion_timestamp.is_none();
+    if is_live && context.is_yet_to_be_seen(&namespace, &dataset.spec.connection_ref.name) {
+        return Ok(Action::await_change());
+    }
     begin(dataset, context);
     let mut object = dataset.clone();
     let mut memory = Memory::default();

@@ -61,6 +61,9 @@ enum Next {
 ///
 /// What the API server refuses.
 pub async fn pass(export: &ExportJob, context: &Context) -> Result<Action, PassError> {
+    if awaits_connection(export, context) {
+        return Ok(Action::await_change());
+    }
     let mut object = Box::new(export.clone());
     let mut memory = Memory {
         surroundings: surroundings(export, context).await,
@@ -84,6 +87,18 @@ pub async fn pass(export: &ExportJob, context: &Context) -> Result<Action, PassE
         }
     }
     Err(PassError::Restless(STEPS))
+}
+
+/// Whether nothing is known of an export before its connection was looked at. One that is deleted
+/// does not wait for that: its deadline counts from when it is on record.
+fn awaits_connection(export: &ExportJob, context: &Context) -> bool {
+    let namespace = export.namespace().unwrap_or_default();
+    let goes_on =
+        export.metadata.deletion_timestamp.is_none() && !super::dependencies::is_ended(export);
+    goes_on
+        && context
+            .connection_of(export)
+            .is_some_and(|connection| context.is_yet_to_be_seen(&namespace, &connection))
 }
 
 /// What is known of the namespace, where something depends on it: what becomes of the export if it

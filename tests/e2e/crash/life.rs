@@ -72,7 +72,7 @@ enum Step {
     Delete(Thing),
 }
 
-const LIFE: [Step; 18] = [
+const LIFE: [Step; 20] = [
     Step::Create(Thing::Connection),
     Step::Await(Thing::Connection, Goal::Ready),
     Step::Create(Thing::Dataset),
@@ -91,6 +91,8 @@ const LIFE: [Step; 18] = [
     Step::Await(Thing::Stopped, Goal::Gone),
     Step::Await(Thing::Dataset, Goal::Free),
     Step::Await(Thing::Connection, Goal::Free),
+    Step::Await(Thing::Dataset, Goal::Ready),
+    Step::Await(Thing::Connection, Goal::Ready),
 ];
 
 /// A life that was lived.
