@@ -23,7 +23,7 @@ test: doctor build lint ## Run every test that needs no root
 model: ## Try every interleaving of leaders, objects and faults (minutes; the last line is the sum)
 	@hack/model.sh
 
-mix: ## Live a hundred thousand random lives of the protocol's model (SEEDS=number; SEED=number: replay one)
+mix: doctor build ## Live random lives with several kinds of trouble: 300, and 100000 in the model (LIVES, SEEDS: numbers; LIFE, SEED: one of them)
 	@hack/mix.sh
 
 crash: doctor build ## Kill the operator at every request of a life (minutes; SEED=number: other pairs)

@@ -12,7 +12,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::end::{End, Shown};
+use super::{
+    end::{End, Shown},
+    mix::{Trouble, arrange, kills},
+};
 use crate::harness::{
     SHORT_WINDOWS, World, conditions, export_into, is, is_held, proxy::Logged, proxy::Side,
 };
@@ -117,16 +120,6 @@ struct Life {
     began: Instant,
 }
 
-impl fmt::Display for Point {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = match self.side {
-            Side::Before => "before",
-            Side::After => "after",
-        };
-        write!(f, "{side} {}", self.index)
-    }
-}
-
 impl Thing {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Connection, Self::Dataset, Self::Weekly, Self::Stopped];
@@ -220,16 +213,17 @@ impl Goal {
     }
 }
 
-/// Lives a life in a namespace and a tenant of its own. The operator is killed at the first point,
-/// started again, killed at the second point, and so on.
-pub async fn live(points: &[Point]) -> Lived {
+/// Lives a life in a namespace and a tenant of its own, in which all this happens. The operator is
+/// killed at the first point, started again, killed at the second point, and so on.
+pub async fn live(troubles: &[Trouble]) -> Lived {
     let world = World::behind_proxy("crash").await;
     // Polls come by the clock: with one of them, requests have the same numbers in every life.
     let at_once = json!({ "jobDurationSeconds": 0 });
     world.simulator.put("defaults", at_once).await;
+    let _rules = arrange(&world, troubles).await;
     let mut life = Life {
         world,
-        points: points.iter().copied().collect(),
+        points: kills(troubles).into(),
         killed_at: Vec::new(),
         kept: BTreeMap::new(),
         began: Instant::now(),

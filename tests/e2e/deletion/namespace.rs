@@ -73,6 +73,8 @@ async fn in_a_namespace_that_goes_the_deadline_holds_though_the_platform_is_away
     assert!(named, "{page}");
 }
 
+/// The defaults in place of the short intervals of tests.
+const BY_DEFAULT: [&str; 4] = ["--poll-interval-min", "30s", "--poll-interval-max", "5m"];
 /// How many exports there are of each kind.
 const EACH: usize = 40;
 /// A minute and a half, three times over.
@@ -87,7 +89,7 @@ async fn two_hundred_exports_in_all_phases_go_with_their_namespace_once_the_plat
         &["--retry-delay-min", "1h", "--retry-delay-max", "1h"],
     ]
     .concat();
-    let world = outlived(&flags).await;
+    let mut world = outlived(&flags).await;
     let names = |kind: &str| (0..EACH).map(|n| format!("{kind}-{n}")).collect::<Vec<_>>();
     let all = |phase: &'static str, names: Vec<String>| {
         let exports: Api<ExportJob> = world.api();
@@ -152,6 +154,9 @@ async fn two_hundred_exports_in_all_phases_go_with_their_namespace_once_the_plat
         world.export(&name).await;
     }
     all("Submitting", names("doubt")).await;
+    // From here on at the pace that users have.
+    world.stop_operator();
+    world.start_operator(&BY_DEFAULT).await;
     down(&world).await;
     go(&world).await;
     let deleted = Timestamp::now();

@@ -18,7 +18,12 @@ async fn one(flags: &[&str]) -> World {
 
 /// Every call but those for tokens is answered so, until faults are deleted.
 async fn answer(world: &World, method: Option<&str>, reply: Value) {
-    let mut fault = json!({ "path": "/data/*", "action": { "reply": reply } });
+    happen(world, method, json!({ "reply": reply })).await;
+}
+
+/// This happens to every call but those for tokens, until faults are deleted.
+async fn happen(world: &World, method: Option<&str>, action: Value) {
+    let mut fault = json!({ "path": "/data/*", "action": action });
     if let Some(method) = method {
         fault["method"] = json!(method);
     }
@@ -51,8 +56,15 @@ async fn let_go(world: &World) -> Vec<String> {
 #[tokio::test]
 async fn an_export_deleted_while_the_platform_is_down_is_kept_beyond_its_deadline_and_cancelled_later()
  {
+    let closed = json!({ "lose": { "how": "close", "commit": false } });
+    let busy = json!({ "reply": { "status": 503 } });
+    tokio::join!(kept_while(busy), kept_while(closed));
+}
+
+/// Deletes an export while this happens to every call.
+async fn kept_while(trouble: Value) {
     let world = one(&["--cancel-deadline", "2s"]).await;
-    answer(&world, None, json!({ "status": 503 })).await;
+    happen(&world, None, trouble).await;
     world.delete::<ExportJob>("one").await;
     let stuck = until_stuck(&world, "one").await;
     let said = condition(&stuck, "Ready").unwrap().message;
@@ -82,6 +94,9 @@ async fn an_export_deleted_while_the_platform_is_down_is_kept_beyond_its_deadlin
         + world.simulator.calls("GET", JOBS).await.len()
         - calls;
     assert!(more <= 80, "{more}");
+    // What is told once is not told again.
+    let writes = world.writes_to("one", &stuck).await;
+    assert!(writes.len() <= 2, "{writes:#?}");
     let events = world.events_of("one").await;
     let warned = events
         .iter()
@@ -176,6 +191,47 @@ async fn a_cancellation_that_the_platform_refuses_is_given_up_at_the_deadline_wh
             .any(|line| line.contains(&format!("left=\"{job}\""))),
         "{named:?}"
     );
+}
+
+#[tokio::test]
+async fn a_job_that_does_not_end_though_it_was_to_is_left_at_the_deadline_and_named() {
+    let world = one(&["--cancel-deadline", "2s"]).await;
+    // Accepted, and nothing comes of it.
+    answer(&world, Some("DELETE"), json!({ "status": 204 })).await;
+    let job = world.get("one").await.status.unwrap().job_id.unwrap();
+    world.delete::<ExportJob>("one").await;
+    world.until_gone::<ExportJob>("one").await;
+    let note = world.event("one", "CancelTimedOut").await;
+    assert!(note.contains(&job), "{note}");
+    let named = let_go(&world).await;
+    let left = format!("left=\"{job}\"");
+    assert!(named.iter().any(|line| line.contains(&left)), "{named:?}");
+    assert_eq!(cancels(&world).await, 1);
+}
+
+#[tokio::test]
+async fn a_job_that_is_gone_when_it_is_to_be_cancelled_is_no_trouble() {
+    let world = one(&[]).await;
+    let job = world.get("one").await.status.unwrap().job_id.unwrap();
+    let absent = json!({ "status": 404 });
+    let fault = json!({
+        "method": "DELETE", "path": format!("{JOBS}/*"), "action": { "reply": absent },
+    });
+    world.simulator.fault(fault).await;
+    world.delete::<ExportJob>("one").await;
+    eventually("the job to be asked to cancel", || async {
+        match cancels(&world).await {
+            0 => Err(world.log()),
+            _ => Ok(()),
+        }
+    })
+    .await;
+    let gone = json!({
+        "method": "GET", "path": format!("{JOBS}/{job}"), "action": { "reply": absent },
+    });
+    world.simulator.fault(gone).await;
+    world.until_gone::<ExportJob>("one").await;
+    assert!(let_go(&world).await.is_empty());
 }
 
 #[tokio::test]

@@ -18,6 +18,15 @@ async fn an_export_is_deleted_after_its_end_and_not_before() {
         end(&world, &job, outcome).await;
         world.until_gone::<ExportJob>(name).await;
     }
+    // Long enough to be seen in between.
+    export(&world, "kept", json!({ "ttlSecondsAfterFinished": 3 })).await;
+    world.until_phase("kept", "Running").await;
+    end(&world, &job_of(&world, "kept").await, "release").await;
+    let ended = world.until_phase("kept", "Succeeded").await;
+    let ended = ended.status.unwrap().completion_time.unwrap();
+    world.until_gone::<ExportJob>("kept").await;
+    let lived = jiff::Timestamp::now().duration_since(ended);
+    assert!(lived.as_millis() >= 3000, "{lived:?}");
     let jobs = world.simulator.jobs().await;
     assert!(
         jobs.iter().all(|job| job["deleteRequests"] == 0),
@@ -38,6 +47,13 @@ async fn a_time_to_live_counts_when_it_is_set_after_the_end_and_over_a_restart()
     edit(&world, "done", json!({ "ttlSecondsAfterFinished": 1 })).await;
     world.restart_operator().await;
     world.until_gone::<ExportJob>("done").await;
+    export(&world, "late", json!({})).await;
+    world.until_phase("late", "Succeeded").await;
+    world
+        .until("late", "let go", |e: &ExportJob| !is_held(e))
+        .await;
+    edit(&world, "late", json!({ "ttlSecondsAfterFinished": 1 })).await;
+    world.until_gone::<ExportJob>("late").await;
 }
 
 /// The marks of what creates again what is deleted.
@@ -105,7 +121,7 @@ async fn what_gitops_would_create_again_is_kept_until_the_mark_is_gone() {
 
 #[tokio::test]
 async fn a_time_to_live_and_a_mark_add_no_write_to_an_undisturbed_export() {
-    let world = World::start("life").await;
+    let mut world = World::start("life").await;
     world.furnish().await;
     let (_, mark) = marks().remove(0);
     let mut manifest = json!({
@@ -129,4 +145,10 @@ async fn a_time_to_live_and_a_mark_add_no_write_to_an_undisturbed_export() {
     assert!(writes.len() <= 5, "{writes:#?}");
     let events = world.events_of("counted").await;
     assert!(events.len() <= 3, "{events:?}");
+    // Nor is it told again by another process, which deletes what is its to delete.
+    world.restart_operator().await;
+    export(&world, "other", json!({ "ttlSecondsAfterFinished": 0 })).await;
+    world.until_gone::<ExportJob>("other").await;
+    assert_eq!(world.writes_to("counted", &created).await, writes);
+    assert_eq!(world.events_of("counted").await.len(), events.len());
 }

@@ -4,6 +4,7 @@
 //! Every case has a tenant of its own; those of a test share one operator, which serves some of
 //! them at the same time.
 
+mod abandoned;
 mod ambiguous;
 mod clock;
 mod costs;
@@ -81,16 +82,18 @@ const BRIEF_WINDOWS: [&str; 8] = [
 
 /// An operator with short windows and more flags.
 async fn world(name: &str, flags: &[&str]) -> World {
-    with_flags(name, &[&SHORT_WINDOWS, flags].concat()).await
+    let world = World::without_operator(name).await;
+    with_flags(world, &[&SHORT_WINDOWS, flags].concat()).await
 }
 
 /// An operator with brief windows and more flags.
 async fn brief_world(name: &str, flags: &[&str]) -> World {
-    with_flags(name, &[&BRIEF_WINDOWS, flags].concat()).await
+    let world = World::without_operator(name).await;
+    with_flags(world, &[&BRIEF_WINDOWS, flags].concat()).await
 }
 
-async fn with_flags(name: &str, flags: &[&str]) -> World {
-    let mut world = World::without_operator(name).await;
+/// With an operator with these flags, and the credential of all tenants.
+async fn with_flags(mut world: World, flags: &[&str]) -> World {
     world.start_operator(flags).await;
     let values = [
         ("client_id", "demo-client"),
