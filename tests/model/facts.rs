@@ -239,13 +239,14 @@ impl Protocol {
 
     /// The attempts that failed, as a status has them.
     fn failed(&self, world: &World, index: usize, object: &Object) -> Vec<Attempt> {
-        (1..)
-            .zip(&object.earlier)
+        object
+            .earlier
+            .iter()
             .map(|(attempt, job)| {
                 let created = at(world.job(*job).created);
                 Attempt {
-                    attempt: i64::from(attempt),
-                    request_id: self.names.request(index, attempt),
+                    attempt: i64::from(*attempt),
+                    request_id: self.names.request(index, *attempt),
                     job_id: job.to_string(),
                     outcome: "FAILED".into(),
                     start_time: Some(created),
@@ -309,7 +310,11 @@ impl Protocol {
         };
         let state = |number: &JobNumber| {
             let job = world.job(*number);
-            let seen = if job.asked || job.visible > world.now || job.state == State::Purged {
+            let seen = if job.visible > world.now || job.state == State::Purged {
+                Surplus::LeftAlone
+            } else if job.asked && job.state == State::Running {
+                Surplus::Asked
+            } else if job.asked {
                 Surplus::LeftAlone
             } else if asked {
                 Surplus::Seen(Box::new(self.job(*number, job, false)))
@@ -358,7 +363,7 @@ impl Protocol {
 
     fn claims(&self, process: &Leader, index: usize, scan: &Scan, objects: &[Object]) -> Claims {
         let mut claims = Claims {
-            jobs: scan.object.earlier.iter().map(|job| job_id(*job)).collect(),
+            jobs: failed(&scan.object).map(job_id).collect(),
             complete_from: process
                 .started
                 .map_or(Timestamp::MIN, |tick| at(tick + SETTLE)),
@@ -369,8 +374,9 @@ impl Protocol {
                 continue;
             }
             let surplus = object.submission.iter().flat_map(|intent| &intent.surplus);
-            let jobs = object.job.iter().chain(&object.earlier).chain(surplus);
-            claims.jobs.extend(jobs.map(|job| job_id(*job)));
+            let jobs = object.job.iter().chain(surplus).copied();
+            let jobs = jobs.chain(failed(object));
+            claims.jobs.extend(jobs.map(job_id));
             let last = object
                 .submission
                 .as_ref()
@@ -384,4 +390,9 @@ impl Protocol {
         }
         claims
     }
+}
+
+/// The jobs of the attempts that failed.
+fn failed(object: &Object) -> impl Iterator<Item = JobNumber> {
+    object.earlier.iter().map(|(_, job)| *job)
 }

@@ -212,14 +212,15 @@ impl Step<'_> {
                 });
             }
             Effect::Retry(submission, job) => {
+                let attempt = u8::try_from(submission.attempt).unwrap();
                 let done = self.write(&mut next, object, |object| {
                     told(object);
-                    object.earlier.push(job_number(job.id.as_str()));
+                    let failed = (attempt, job_number(job.id.as_str()));
+                    object.earlier.push(failed);
                     object.submission = None;
                     object.job = None;
                 });
                 // Who did not see this attempt begin does not know whether the next one has.
-                let attempt = u8::try_from(submission.attempt).unwrap();
                 let process = &mut next.leaders[self.leader];
                 if done && process.seen[self.index] == attempt {
                     process.seen[self.index] = attempt + 1;

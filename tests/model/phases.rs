@@ -36,6 +36,20 @@ const SHOWN_ELSEWHERE: [(Phase, Phase, &str); 5] = [
     ),
 ];
 
+/// Transitions that only very many lives show: `make mix`.
+const RARE: [(Phase, Phase); 8] = [
+    (Phase::Pending, Phase::Running),
+    (Phase::Suspended, Phase::Pending),
+    (Phase::Suspended, Phase::Running),
+    (Phase::Suspended, Phase::Failed),
+    (Phase::Submitting, Phase::Suspended),
+    (Phase::Submitting, Phase::Cancelled),
+    (Phase::Ambiguous, Phase::Pending),
+    (Phase::Cancelling, Phase::Pending),
+];
+/// So many.
+const VERY_MANY: u64 = 50_000;
+
 /// What is wrong with the diagram, in lines.
 pub fn differences(sum: &Summary) -> Vec<String> {
     let drawn = edges(&read("docs/lifecycle.md"));
@@ -52,6 +66,7 @@ pub fn differences(sum: &Summary) -> Vec<String> {
             Some((_, _, test)) if !is_test(test) => wrong.push(format!("no such test: {test}")),
             Some(_) => {}
             None if sum.phases.contains_key(edge) => {}
+            None if sum.seeds < VERY_MANY && is_rare(*edge) => {}
             None => wrong.push(format!("drawn and never seen: {}", text_of(*edge))),
         }
     }
@@ -64,6 +79,11 @@ pub fn differences(sum: &Summary) -> Vec<String> {
         }
     }
     wrong
+}
+
+fn is_rare((from, to): Edge) -> bool {
+    RARE.iter()
+        .any(|rare| (from, to) == (Some(rare.0), Some(rare.1)))
 }
 
 /// The edges of the state diagram in a Markdown text.

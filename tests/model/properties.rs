@@ -234,7 +234,8 @@ fn object_unrest(
         let excused = object.is_open()
             || weak
             || !served
-            || object.job.is_some_and(|job| world.job(job).stuck);
+            || object.job.is_some_and(|job| world.job(job).stuck)
+            || surplus(object).iter().any(|job| world.job(*job).stuck);
         let lies = protocol.belief == Belief::Yes && !protocol.echoes;
         return (object.warned && !excused && !lies && !object.abandon)
             .then_some("let go without need");
@@ -279,6 +280,13 @@ fn object_unrest(
     (!waits).then_some("never submitted")
 }
 
+fn surplus(object: &Object) -> &[JobNumber] {
+    object
+        .submission
+        .as_ref()
+        .map_or(&[][..], |intent| &intent.surplus)
+}
+
 fn job_unrest(protocol: &Protocol, world: &World, number: u8, job: &Job) -> Option<&'static str> {
     let Owner::Attempt { object, attempt: _ } = job.owner else {
         return None;
@@ -311,13 +319,9 @@ fn job_unrest(protocol: &Protocol, world: &World, number: u8, job: &Job) -> Opti
         .submission
         .as_ref()
         .is_some_and(|intent| intent.sandbox != world.sandbox);
-    let surplus = owner
-        .submission
-        .as_ref()
-        .is_some_and(|intent| intent.surplus.contains(&number));
-    // An event told of it.
-    let asked = job.asked && job.stuck && !owner.gone;
-    let left = if surplus {
+    // An event told of it; and who has ended goes without anybody.
+    let asked = job.asked && job.stuck && (!owner.gone || owner.end.is_some());
+    let left = if surplus(owner).contains(&number) {
         !(asked || told || elsewhere)
     } else {
         !(known || told || asked || lost || denied || elsewhere || (hidden && !protocol.echoes))

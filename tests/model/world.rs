@@ -91,8 +91,8 @@ pub struct Object {
     pub finalizer: bool,
     /// A person's word on a try: which job it is, or none.
     pub word: Option<(Nonce, Option<JobNumber>)>,
-    /// The jobs of the attempts that failed.
-    pub earlier: Vec<JobNumber>,
+    /// The attempts that failed, by number, with their jobs.
+    pub earlier: Vec<(u8, JobNumber)>,
     pub submission: Option<Intent>,
     pub job: Option<JobNumber>,
     pub cancellation: Option<Stop>,
@@ -400,8 +400,9 @@ impl Object {
                 .is_some_and(|intent| !intent.outcome.is_some_and(settled))
     }
 
+    /// The last attempt that failed.
     pub fn attempts(&self) -> u8 {
-        u8::try_from(self.earlier.len()).unwrap_or(u8::MAX)
+        self.earlier.last().map_or(0, |(attempt, _)| *attempt)
     }
 }
 

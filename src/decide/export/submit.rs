@@ -167,6 +167,9 @@ fn intent(facts: &Facts, destination: &Destination, attempt: i64) -> Submission 
     }
 }
 
+/// The highest number that an attempt can have: `spec.backoffLimit` is at most 10.
+const LAST_ATTEMPT: i64 = 11;
+
 /// What this process did not see begin may have been submitted before, by a record that a restored
 /// backup has lost. The request id would show it.
 fn look_first(facts: &Facts, destination: &Destination, attempt: i64) -> Option<Plan> {
@@ -191,8 +194,13 @@ fn look_first(facts: &Facts, destination: &Destination, attempt: i64) -> Option<
             Effect::LookAgain(None),
         )),
         List::Read(reading) => {
-            let intent = intent(facts, destination, attempt);
-            if let Some((kept, surplus)) = evidence::ours(&intent, reading) {
+            // Several attempts may have been lost: the last one is the one that goes on.
+            let found = (attempt..=LAST_ATTEMPT).rev().find_map(|attempt| {
+                let intent = intent(facts, destination, attempt);
+                let (kept, surplus) = evidence::ours(&intent, reading)?;
+                Some((intent, kept, surplus))
+            });
+            if let Some((intent, kept, surplus)) = found {
                 let evidence = SubmissionEvidence::RequestId;
                 return Some(adopt(&intent, evidence, kept, &surplus));
             }

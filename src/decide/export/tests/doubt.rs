@@ -214,6 +214,16 @@ fn what_this_process_did_not_see_begin_is_looked_for_once_before_it_is_sent() {
     assert!(matches!(nothing.effect, Effect::Intend(_)));
     let hit = decide(&unseen(List::Read(read_at(1, vec![job("PROCESSING")]))));
     assert_eq!(adopted(&hit), (SubmissionEvidence::RequestId, "24115"));
+    // The first attempt failed, and the record of the third was lost with it.
+    let facts = unseen(List::NotYet);
+    let Identity { cluster, uid, .. } = &facts.identity;
+    let third = Job {
+        id: JobId::new("24117"),
+        request_id: Some(request::request_id(cluster, uid, 3)),
+        ..job("PROCESSING")
+    };
+    let lost = decide(&unseen(List::Read(read_at(1, vec![job("FAILED"), third]))));
+    assert_eq!(adopted(&lost), (SubmissionEvidence::RequestId, "24117"));
     let dumb = Facts {
         echo: Echo::No,
         ..unseen(List::NotYet)
