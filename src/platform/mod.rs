@@ -258,6 +258,14 @@ impl Job {
     pub fn state(&self) -> JobState {
         JobState::of(&self.status)
     }
+
+    /// Whether the platform says that it cancels the job and is not done yet.
+    #[must_use]
+    pub fn is_being_cancelled(&self) -> bool {
+        ["CANCELLING", "CANCELING"]
+            .iter()
+            .any(|status| self.status.eq_ignore_ascii_case(status))
+    }
 }
 
 impl BatchState {

@@ -213,9 +213,13 @@ pub(super) async fn cancel_surplus(
         return Surplus::LeftAlone;
     };
     let (note, surplus) = match tenant.platform.delete_export_job(job).await {
-        Ok(Deletion::Accepted | Deletion::Absent) => (
-            format!("the platform made job {job} of the same request; asked it to cancel that one"),
+        Ok(Deletion::Absent) => (
+            format!("the platform made job {job} of the same request, and has it no more"),
             Surplus::LeftAlone,
+        ),
+        Ok(Deletion::Accepted) => (
+            format!("the platform made job {job} of the same request; asked it to cancel that one"),
+            Surplus::Asked,
         ),
         Err(error) => (
             format!(

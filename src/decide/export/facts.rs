@@ -325,8 +325,10 @@ pub enum Surplus {
     Unseen,
     /// The platform shows this.
     Seen(Box<Job>),
-    /// It is gone, or was asked to cancel, or nobody can be asked.
+    /// It is gone, or nobody can be asked.
     LeftAlone,
+    /// It was asked to cancel in this pass.
+    Asked,
     /// The platform cannot be asked how it is, or to cancel it, at the moment: why.
     OutOfReach(Cause),
     /// The platform does not cancel it: why.

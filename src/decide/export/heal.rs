@@ -9,7 +9,7 @@ use super::{
     stop::{intend_cancel, overdue, way_out},
 };
 use crate::{
-    api::{CancelledBy, Reason, Submission},
+    api::{Cancellation, CancelledBy, Reason, Submission, whole_second},
     platform::{Job, JobId, JobState},
 };
 
@@ -53,11 +53,16 @@ pub(super) fn heal(facts: &Facts, submission: &Submission, kept: &JobId) -> Opti
                 Situation::Running(None),
                 Effect::LookAtSurplus(submission.clone(), id.clone()),
             )),
-            Surplus::Seen(job) if is_live(job) && is_ours(submission, job) => Some(plan(
-                Situation::Running(None),
-                Effect::CancelSurplus(submission.clone(), id.clone()),
-            )),
+            Surplus::Seen(job)
+                if is_live(job) && is_ours(submission, job) && !job.is_being_cancelled() =>
+            {
+                Some(plan(
+                    Situation::Running(None),
+                    Effect::CancelSurplus(submission.clone(), id.clone()),
+                ))
+            }
             Surplus::Seen(_)
+            | Surplus::Asked
             | Surplus::LeftAlone
             | Surplus::OutOfReach(_)
             | Surplus::Refused(_) => None,
@@ -71,32 +76,43 @@ pub(super) fn is_waited_for(facts: &Facts, submission: &Submission) -> bool {
         .settle_after
         .saturating_add(facts.limits.cancel)
         .unwrap_or(Timestamp::MAX);
-    uncancelled(facts).is_some() && facts.now < until
+    not_asked(facts).is_some() && facts.now < until
 }
 
-/// A plan, where a surplus job is not cancelled yet: it is asked again soon, and an object that goes
-/// waits for it: where the platform refuses, until the deadline; where it is out of reach, as for
-/// its own job.
-pub(super) fn and_again(facts: &Facts, planned: Plan) -> Plan {
-    let Some((cause, answered)) = uncancelled(facts) else {
-        return planned;
-    };
+/// A plan, where a surplus job has not ended: one that could not be asked to cancel is asked again
+/// soon. An object that goes waits for it: until the deadline, or, where the platform is out of
+/// reach, as it does for its own job.
+pub(super) fn and_again(facts: &Facts, submission: &Submission, planned: Plan) -> Plan {
     let soon = soon(facts);
     let Plan { situation, effect } = planned;
     match (situation, effect) {
         (Situation::Leaving(Farewell::Quiet), effect) if facts.finalizer == Finalizer::Present => {
+            let (cause, accepted) = match (not_asked(facts), not_ended(facts, submission)) {
+                (Some(cause), _) => (cause, false),
+                (None, Some(cause)) => (cause, true),
+                (None, None) => return plan(Situation::Leaving(Farewell::Quiet), effect),
+            };
             let situation = Situation::Cancelling(cause.clone());
             if let Some(plan) = intend_cancel(facts, CancelledBy::Deletion, || situation.clone()) {
                 return plan;
             }
-            let bounded = answered || facts.departure == Departure::WithNamespace;
-            if bounded && overdue(facts) {
+            // It has its time from when the platform said that it will stop.
+            if let (true, Some(stop)) = (accepted, &facts.cancellation)
+                && stop.accepted_at.is_none()
+            {
+                let stop = Cancellation {
+                    accepted_at: Some(whole_second(facts.now)),
+                    ..stop.clone()
+                };
+                return plan(situation, Effect::IntendCancel(stop));
+            }
+            if is_bounded(facts) && overdue(facts) {
                 let cause = Cause::new(Reason::CancelTimedOut, cause.message);
                 return plan(Situation::Leaving(Farewell::Warning(cause)), effect);
             }
             plan(situation, Effect::WakeAt(soon))
         }
-        (situation, Effect::Follow(submission, job, until)) => {
+        (situation, Effect::Follow(submission, job, until)) if not_asked(facts).is_some() => {
             let until = until.map_or(soon, |until| until.min(soon));
             plan(situation, Effect::Follow(submission, job, Some(until)))
         }
@@ -104,26 +120,48 @@ pub(super) fn and_again(facts: &Facts, planned: Plan) -> Plan {
     }
 }
 
+/// Whether an object that goes waits for its surplus jobs only until the deadline.
+fn is_bounded(facts: &Facts) -> bool {
+    let is_away = |(_, surplus): &(JobId, Surplus)| matches!(surplus, Surplus::OutOfReach(_));
+    facts.departure == Departure::WithNamespace || !facts.surplus.iter().any(is_away)
+}
+
 /// When a surplus job that was not cancelled is asked to again.
 pub(super) fn soon(facts: &Facts) -> Timestamp {
     facts.now.saturating_add(AGAIN).unwrap_or(Timestamp::MAX)
 }
 
-/// Why a surplus job is not cancelled yet, if there is one, and whether the platform says so.
-fn uncancelled(facts: &Facts) -> Option<(Cause, bool)> {
+/// Why a surplus job could not be asked to cancel, if there is one.
+fn not_asked(facts: &Facts) -> Option<Cause> {
     facts.surplus.iter().find_map(|(id, surplus)| {
-        let (cause, answered) = match surplus {
-            Surplus::OutOfReach(cause) => (cause, false),
-            Surplus::Refused(cause) => (cause, true),
-            Surplus::Unseen | Surplus::Seen(_) | Surplus::LeftAlone => return None,
+        let (Surplus::OutOfReach(cause) | Surplus::Refused(cause)) = surplus else {
+            return None;
         };
         let message = format!(
             "the platform made job {id} of the same request, which is not cancelled yet: {}{}",
             cause.message,
             way_out(facts),
         );
-        Some((Cause::new(cause.reason, message), answered))
+        Some(Cause::new(cause.reason, message))
     })
+}
+
+/// The surplus job that was asked to cancel and has not ended, if there is one.
+fn not_ended(facts: &Facts, submission: &Submission) -> Option<Cause> {
+    let goes_on = |(_, surplus): &&(JobId, Surplus)| match surplus {
+        Surplus::Asked => true,
+        Surplus::Seen(job) => is_live(job) && is_ours(submission, job),
+        Surplus::Unseen | Surplus::LeftAlone | Surplus::OutOfReach(_) | Surplus::Refused(_) => {
+            false
+        }
+    };
+    let (id, _) = facts.surplus.iter().find(goes_on)?;
+    let message = format!(
+        "the platform made job {id} of the same request, which was asked to cancel and has not \
+         ended{}",
+        way_out(facts),
+    );
+    Some(Cause::new(Reason::Cancelling, message))
 }
 
 fn is_live(job: &Job) -> bool {

@@ -103,7 +103,7 @@ pub fn decide(facts: &Facts) -> Plan {
                 Some(by) => stop::stop(facts, submission, job, by),
                 None => follow::follow(facts, submission, job),
             };
-            heal::and_again(facts, planned)
+            heal::and_again(facts, submission, planned)
         }
     }
 }

@@ -482,6 +482,18 @@ fn an_object_goes_when_its_surplus_job_is_cancelled_or_its_deadline_is_over() {
     let refused = || Surplus::Refused(Cause::new(Reason::PlatformError, "no"));
     let away = || Surplus::OutOfReach(Cause::new(Reason::PlatformUnavailable, "down"));
     assert_eq!(with(Surplus::LeftAlone, 1).effect, Effect::Release);
+    // Accepted is not ended.
+    assert_eq!(with(Surplus::Asked, 1).effect, Effect::WakeAt(at(6)));
+    assert_eq!(with(Surplus::Asked, 601).effect, Effect::Release);
+    let surplus = |status| {
+        Surplus::Seen(Box::new(Job {
+            id: JobId::new("24116"),
+            ..job(status)
+        }))
+    };
+    let stopping = with(surplus("CANCELLING"), 1);
+    assert_eq!(stopping.effect, Effect::WakeAt(at(6)));
+    assert_eq!(with(surplus("CANCELLED"), 1).effect, Effect::Release);
     let kept = with(away(), 601);
     assert_eq!(kept.effect, Effect::WakeAt(at(606)));
     let held = with(refused(), 1);
