@@ -26,8 +26,8 @@ async fn lose(case: &Case<'_>, name: &str) -> ExportJob {
 }
 
 async fn abandon(world: &World, export: &ExportJob) {
-    let word = json!({ ABANDON_ANNOTATION: export.uid() });
-    let patch = json!({ "metadata": { "annotations": word } });
+    let annotations = json!({ ABANDON_ANNOTATION: export.uid() });
+    let patch = json!({ "metadata": { "annotations": annotations } });
     let name = export.name_any();
     world.patch::<ExportJob>(&name, patch).await.unwrap();
 }

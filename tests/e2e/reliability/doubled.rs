@@ -237,6 +237,18 @@ async fn an_export_whose_surplus_job_is_never_cancelled_is_let_go_at_its_deadlin
 }
 
 #[tokio::test]
+async fn an_export_waits_for_the_end_of_its_surplus_job_and_not_for_a_yes_to_its_cancellation() {
+    let world = world("accepted", &["--cancel-deadline", "3s"]).await;
+    let (case, submission) = refused(&world, "accepted", 204).await;
+    let surplus = &submission.surplus_job_ids[0];
+    end_own(&case, &submission).await;
+    world.delete::<ExportJob>("accepted").await;
+    world.until_gone::<ExportJob>("accepted").await;
+    let note = world.event("accepted", "CancelTimedOut").await;
+    assert!(note.contains(&format!("job {surplus}")), "{note}");
+}
+
+#[tokio::test]
 async fn an_export_is_kept_beyond_its_deadline_while_nobody_can_be_asked_to_cancel_its_surplus_job()
 {
     let world = world("away", &["--cancel-deadline", "1s"]).await;
