@@ -141,8 +141,7 @@ async fn a_connection_that_went_first_is_waited_for_and_another_sandbox_is_not_a
 #[tokio::test]
 async fn in_a_namespace_that_goes_an_object_is_let_go_in_time_and_the_metric_names_its_dataset() {
     let mut world = World::without_operator("dataset").await;
-    // Its own account goes with the namespace.
-    world.serve_as_administrator();
+    let home = world.live_elsewhere().await;
     world.start_operator(&["--cancel-deadline", "3s"]).await;
     furnish(&world, json!({ "deletionPolicy": "Delete" })).await;
     let id = world.dataset_id("mine").await;
@@ -158,6 +157,12 @@ async fn in_a_namespace_that_goes_an_object_is_let_go_in_time_and_the_metric_nam
     let metric = let_go(&world).await;
     assert!(metric.contains(&id), "{metric}");
     assert!(metric.contains("DeletionTimedOut"), "{metric}");
+    let note = world
+        .event_in(&home, "DeletionTimedOut")
+        .await
+        .note
+        .unwrap();
+    assert!(note.contains(&id), "{note}");
     eventually("no dataset to be left", || async {
         let left = world
             .api::<ProfileDataset>()

@@ -1,14 +1,11 @@
 //! Events of objects in a namespace that is being deleted, where none can be created.
 
 use aep_export_operator::api::ExportJob;
-use k8s_openapi::api::{core::v1::Namespace, events::v1::Event};
-use kube::{
-    Api,
-    api::{DeleteParams, ListParams},
-};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, api::DeleteParams};
 
 use super::{run, states};
-use crate::harness::{World, eventually};
+use crate::harness::World;
 
 #[tokio::test]
 async fn what_is_told_of_an_object_in_a_namespace_that_goes_is_told_where_the_operator_is() {
@@ -24,15 +21,7 @@ async fn what_is_told_of_an_object_in_a_namespace_that_goes_is_told_where_the_op
         .unwrap();
     world.until_gone::<ExportJob>("running").await;
     assert_eq!(states(&world).await, ["CANCELLED"]);
-    let events: Api<Event> = Api::namespaced(world.client.clone(), &home);
-    let event = eventually("an event in the operator's namespace", || async {
-        let all = events.list(&ListParams::default()).await;
-        let all = all.map_err(|error| error.to_string())?.items;
-        let about = |event: &&Event| event.reason.as_deref() == Some("Cancelled");
-        let found = all.iter().find(about).cloned();
-        found.ok_or_else(|| format!("{all:#?}\n{}", world.log()))
-    })
-    .await;
+    let event = world.event_in(&home, "Cancelled").await;
     let note = event.note.unwrap();
     let object = format!("ExportJob {}/running: ", world.namespace);
     assert!(note.starts_with(&object), "{note}");

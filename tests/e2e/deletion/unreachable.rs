@@ -154,6 +154,9 @@ async fn a_word_to_abandon_an_export_that_is_not_deleted_counts_when_it_is() {
     world.delete::<ExportJob>("one").await;
     world.until_gone::<ExportJob>("one").await;
     assert_eq!(cancels(&world).await, 0);
+    let note = world.event("one", "Abandoned").await;
+    assert!(note.contains("may still run"), "{note}");
+    assert_eq!(let_go(&world).await.len(), 1);
 }
 
 #[tokio::test]
@@ -182,6 +185,8 @@ async fn a_cancellation_that_the_platform_refuses_is_given_up_at_the_deadline_wh
         }
     }
     world.until_gone::<ExportJob>("one").await;
+    let held = jiff::Timestamp::now().duration_since(requested(&stuck).unwrap());
+    assert!(held.as_secs() >= 6, "{held:?}");
     let note = world.event("one", "CancelTimedOut").await;
     assert!(note.contains(&job), "{note}");
     let named = let_go(&world).await;

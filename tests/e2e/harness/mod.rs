@@ -1,6 +1,7 @@
 //! What every test stands on.
 
 mod cluster;
+mod events;
 mod plane;
 pub mod proxy;
 mod replica;
@@ -461,50 +462,6 @@ impl World {
             }
         })
         .await;
-    }
-
-    /// The reasons and notes of the events about an object, oldest first.
-    pub async fn events_of(&self, name: &str) -> Vec<(String, String)> {
-        use k8s_openapi::api::events::v1::Event;
-        let events = self
-            .api::<Event>()
-            .list(&ListParams::default())
-            .await
-            .unwrap();
-        let mut events: Vec<Event> = events
-            .into_iter()
-            .filter(|event| {
-                event
-                    .regarding
-                    .as_ref()
-                    .and_then(|object| object.name.as_deref())
-                    == Some(name)
-            })
-            .collect();
-        events.sort_by_key(|event| event.event_time.clone().map(|time| time.0));
-        events
-            .into_iter()
-            .map(|event| {
-                (
-                    event.reason.unwrap_or_default(),
-                    event.note.unwrap_or_default(),
-                )
-            })
-            .collect()
-    }
-
-    /// The note of an event about an object, once it is there: the last words about an object come
-    /// when it is gone.
-    pub async fn event(&self, name: &str, reason: &str) -> String {
-        eventually(&format!("the event {reason} of {name}"), || async {
-            let events = self.events_of(name).await;
-            let note = events
-                .iter()
-                .find(|(known, _)| known == reason)
-                .map(|(_, note)| note.clone());
-            note.ok_or_else(|| format!("{events:?}\n{}", self.log()))
-        })
-        .await
     }
 
     /// Runs kubectl in this namespace and gives what it printed; it must succeed.

@@ -7,7 +7,8 @@ use kube::{Api, ResourceExt, api::DeleteParams};
 use serde_json::{Value, json};
 
 use super::{
-    Case, ambiguous::ambiguous, brief_world, committed, in_doubt, submission, with_flags, world,
+    BRIEF_WINDOWS, Case, ambiguous::ambiguous, brief_world, committed, in_doubt, submission,
+    with_flags, world,
 };
 use crate::{
     harness::{SHORT_WINDOWS, World, eventually, is_held, reason},
@@ -39,6 +40,20 @@ async fn let_go(world: &World) -> Vec<String> {
         .filter(|line| line.starts_with("aep_export_operator_let_go_timestamp_seconds{"))
         .map(str::to_owned)
         .collect()
+}
+
+/// Deletes the namespace, and waits until it is gone.
+async fn go(world: &World) {
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    let params = DeleteParams::default();
+    namespaces.delete(&world.namespace, &params).await.unwrap();
+    eventually("the namespace to be gone", || async {
+        match namespaces.get_opt(&world.namespace).await.unwrap() {
+            None => Ok(()),
+            Some(there) => Err(format!("{:#?}\n{}", there.status, world.log())),
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -104,20 +119,25 @@ async fn in_a_namespace_that_goes_an_export_in_doubt_is_let_go_at_its_deadline_a
     let world = with_flags(world, &flags).await;
     let case = Case::experienced(&world, "going", json!({})).await;
     let sent = submission(&lose(&case, "going").await);
-    let namespaces: Api<Namespace> = Api::all(world.client.clone());
-    let params = DeleteParams::default();
-    namespaces.delete(&world.namespace, &params).await.unwrap();
-    eventually("the namespace to be gone", || async {
-        match namespaces.get_opt(&world.namespace).await.unwrap() {
-            None => Ok(()),
-            Some(there) => Err(format!("{:#?}\n{}", there.status, world.log())),
-        }
-    })
-    .await;
+    go(&world).await;
     let named = let_go(&world).await;
     let left = format!("left=\"{}\"", sent.request_id);
     assert!(named.iter().any(|line| line.contains(&left)), "{named:?}");
     assert_eq!(case.posts_of(&sent).await.len(), 1);
+}
+
+#[tokio::test]
+async fn in_a_namespace_that_goes_an_export_that_waits_for_a_person_is_let_go_at_its_deadline() {
+    let mut world = World::without_operator("abandoned").await;
+    let home = world.live_elsewhere().await;
+    let flags = [&BRIEF_WINDOWS[..], &["--cancel-deadline", "2s"]].concat();
+    let world = with_flags(world, &flags).await;
+    let (case, _, theirs) = ambiguous(&world, "going").await;
+    go(&world).await;
+    let note = world.event_in(&home, "DeletedInDoubt").await.note.unwrap();
+    assert!(note.contains(&theirs), "{note}");
+    let asked = case.tenant.simulator.calls("DELETE", JOBS).await;
+    assert!(asked.is_empty(), "{asked:#?}");
 }
 
 #[tokio::test]
