@@ -128,17 +128,14 @@ async fn a_status_that_was_written_and_not_seen_yet_is_not_taken_for_the_one_tha
     let mut world = furnished().await;
     world.kill_operator();
     let proxy = world.proxy();
-    // The dataset is looked at before its connection works, and the store keeps what was listed:
-    // a dataset that is ready.
-    let identity = Match::platform("/ims/token");
-    let token = proxy.disturb(identity, When::next(1), Fault::Hold(Side::Before));
+    // The dataset cannot be read at first, and the store keeps what was listed: one that is ready.
+    let reads = Match::platform("/data/foundation/catalog/dataSets/").verb(Verb::Get);
+    proxy.disturb(reads.clone(), When::next(1), Fault::TimeOut);
     let frozen = proxy.freeze(DATASETS);
     world.start_until(&[], None).await;
-    let waits = |d: &ProfileDataset| reason(d, "Ready") == "ConnectionNotReady";
+    let waits = |d: &ProfileDataset| reason(d, "Ready") == "PlatformUnavailable";
     world.until("profiles", "waiting", waits).await;
-    let reads = Match::platform("/data/foundation/catalog/dataSets/").verb(Verb::Get);
     let before = positions(&world.proxy().log(), &reads).len();
-    token.end();
     // It is looked at again with the old object in the store, or not before there is a newer one.
     let again = requests(&world, &reads, before + 1);
     let _ = tokio::time::timeout(Duration::from_secs(3), again).await;
