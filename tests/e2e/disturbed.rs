@@ -133,15 +133,14 @@ async fn a_status_that_was_written_and_not_seen_yet_is_not_taken_for_the_one_tha
     proxy.disturb(reads.clone(), When::next(1), Fault::TimeOut);
     let frozen = proxy.freeze(DATASETS);
     world.start_until(&[], None).await;
-    let waits = |d: &ProfileDataset| reason(d, "Ready") == "PlatformUnavailable";
+    let waits = |d: &ProfileDataset| reason(d, "Reconciling") == "PlatformUnavailable";
     world.until("profiles", "waiting", waits).await;
     let before = positions(&world.proxy().log(), &reads).len();
     // It is looked at again with the old object in the store, or not before there is a newer one.
     let again = requests(&world, &reads, before + 1);
     let _ = tokio::time::timeout(Duration::from_secs(3), again).await;
     frozen.thaw();
-    let is_ready = |d: &ProfileDataset| reason(d, "Ready") == "Available";
-    world.until("profiles", "ready", is_ready).await;
+    world.until("profiles", "read", |d| !waits(d)).await;
 }
 
 /// A tenant with a dataset, behind a proxy.

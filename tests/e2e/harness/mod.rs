@@ -18,7 +18,7 @@ use aep_export_operator::api::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -89,11 +89,6 @@ impl World {
             directory,
             home: None,
         }
-    }
-
-    /// Has operators act as an administrator, whose account does not go with the namespace.
-    pub fn serve_as_administrator(&self) {
-        std::fs::copy(shared().unwrap().kubeconfig(), &self.kubeconfig).unwrap();
     }
 
     /// Has operators run under an account of another namespace, as they do in a cluster, and gives
