@@ -26,15 +26,6 @@ async fn until_kept(world: &World, wanted: &str) -> ProfileDataset {
     world.until("mine", "kept", kept).await
 }
 
-/// What the operator's metrics say of objects that were let go.
-async fn let_go(world: &World) -> String {
-    let page = world.admin_page("/metrics").await;
-    let lines = page
-        .lines()
-        .filter(|line| line.starts_with("aep_export_operator_let_go"));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 #[tokio::test]
 async fn out_of_reach_an_object_is_kept_until_a_person_abandons_it_by_its_uid() {
     let mut world = World::without_operator("dataset").await;
@@ -72,7 +63,7 @@ async fn out_of_reach_an_object_is_kept_until_a_person_abandons_it_by_its_uid() 
     world.until_gone::<ProfileDataset>("mine").await;
     let note = world.event("mine", "Abandoned").await;
     assert!(note.contains(&id), "{note}");
-    let metric = let_go(&world).await;
+    let metric = world.let_go().await.join("\n");
     assert!(
         metric.contains(&id) && metric.contains("Abandoned"),
         "{metric}"
@@ -154,7 +145,7 @@ async fn in_a_namespace_that_goes_an_object_is_let_go_in_time_and_the_metric_nam
     let kept = |d: &ProfileDataset| d.metadata.deletion_timestamp.is_some();
     world.until("mine", "being deleted", kept).await;
     world.until_gone::<ProfileDataset>("mine").await;
-    let metric = let_go(&world).await;
+    let metric = world.let_go().await.join("\n");
     assert!(metric.contains(&id), "{metric}");
     assert!(metric.contains("DeletionTimedOut"), "{metric}");
     let note = world

@@ -44,15 +44,6 @@ async fn abandon(world: &World, name: &str, uid: &str) {
     world.patch::<ExportJob>(name, patch).await.unwrap();
 }
 
-/// What was let go with something left, as the metrics name it.
-async fn let_go(world: &World) -> Vec<String> {
-    let page = world.admin_page("/metrics").await;
-    page.lines()
-        .filter(|line| line.starts_with("aep_export_operator_let_go_timestamp_seconds{"))
-        .map(str::to_owned)
-        .collect()
-}
-
 #[tokio::test]
 async fn an_export_deleted_while_the_platform_is_down_is_kept_beyond_its_deadline_and_cancelled_later()
  {
@@ -105,7 +96,7 @@ async fn kept_while(trouble: Value) {
     world.simulator.delete("faults").await;
     world.until_gone::<ExportJob>("one").await;
     assert_eq!(states(&world).await, ["CANCELLED"]);
-    assert!(let_go(&world).await.is_empty());
+    assert!(world.let_go().await.is_empty());
 }
 
 #[tokio::test]
@@ -131,7 +122,7 @@ async fn a_person_lets_an_export_go_by_its_uid_and_by_no_other() {
     world.until_gone::<ExportJob>("one").await;
     let note = world.event("one", "Abandoned").await;
     assert!(note.contains(&job), "{note}");
-    let named = let_go(&world).await;
+    let named = world.let_go().await;
     assert_eq!(named.len(), 1, "{named:?}");
     assert!(named[0].contains(&format!("left=\"{job}\"")), "{named:?}");
     assert!(named[0].contains("reason=\"Abandoned\""), "{named:?}");
@@ -156,7 +147,7 @@ async fn a_word_to_abandon_an_export_that_is_not_deleted_counts_when_it_is() {
     assert_eq!(cancels(&world).await, 0);
     let note = world.event("one", "Abandoned").await;
     assert!(note.contains("may still run"), "{note}");
-    assert_eq!(let_go(&world).await.len(), 1);
+    assert_eq!(world.let_go().await.len(), 1);
 }
 
 #[tokio::test]
@@ -189,7 +180,7 @@ async fn a_cancellation_that_the_platform_refuses_is_given_up_at_the_deadline_wh
     assert!(held.as_secs() >= 6, "{held:?}");
     let note = world.event("one", "CancelTimedOut").await;
     assert!(note.contains(&job), "{note}");
-    let named = let_go(&world).await;
+    let named = world.let_go().await;
     assert!(
         named
             .iter()
@@ -208,7 +199,7 @@ async fn a_job_that_does_not_end_though_it_was_to_is_left_at_the_deadline_and_na
     world.until_gone::<ExportJob>("one").await;
     let note = world.event("one", "CancelTimedOut").await;
     assert!(note.contains(&job), "{note}");
-    let named = let_go(&world).await;
+    let named = world.let_go().await;
     let left = format!("left=\"{job}\"");
     assert!(named.iter().any(|line| line.contains(&left)), "{named:?}");
     assert_eq!(cancels(&world).await, 1);
@@ -236,7 +227,7 @@ async fn a_job_that_is_gone_when_it_is_to_be_cancelled_is_no_trouble() {
     });
     world.simulator.fault(gone).await;
     world.until_gone::<ExportJob>("one").await;
-    assert!(let_go(&world).await.is_empty());
+    assert!(world.let_go().await.is_empty());
 }
 
 #[tokio::test]

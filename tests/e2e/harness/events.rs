@@ -1,4 +1,4 @@
-//! What events tell.
+//! What events tell, and metrics of what was let go.
 
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, api::ListParams};
@@ -60,5 +60,14 @@ impl World {
             found.ok_or_else(|| format!("{all:#?}\n{}", self.log()))
         })
         .await
+    }
+
+    /// What was let go with something left, as the metrics name it.
+    pub async fn let_go(&self) -> Vec<String> {
+        let page = self.admin_page("/metrics").await;
+        page.lines()
+            .filter(|line| line.starts_with("aep_export_operator_let_go_timestamp_seconds{"))
+            .map(str::to_owned)
+            .collect()
     }
 }

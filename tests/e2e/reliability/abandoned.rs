@@ -33,15 +33,6 @@ async fn abandon(world: &World, export: &ExportJob) {
     world.patch::<ExportJob>(&name, patch).await.unwrap();
 }
 
-/// What was let go with something left, as the metrics name it.
-async fn let_go(world: &World) -> Vec<String> {
-    let page = world.admin_page("/metrics").await;
-    page.lines()
-        .filter(|line| line.starts_with("aep_export_operator_let_go_timestamp_seconds{"))
-        .map(str::to_owned)
-        .collect()
-}
-
 /// Deletes the namespace, and waits until it is gone.
 async fn go(world: &World) {
     let namespaces: Api<Namespace> = Api::all(world.client.clone());
@@ -86,7 +77,7 @@ async fn an_export_in_doubt_is_kept_until_it_is_abandoned_and_its_request_is_nam
     world.until_gone::<ExportJob>("doubt").await;
     let note = world.event("doubt", "Abandoned").await;
     assert!(note.contains(&sent.request_id), "{note}");
-    let named = let_go(&world).await;
+    let named = world.let_go().await;
     let left = format!("left=\"{}\"", sent.request_id);
     assert!(named.iter().any(|line| line.contains(&left)), "{named:?}");
     assert_eq!(case.posts_of(&sent).await.len(), 1);
@@ -103,7 +94,7 @@ async fn an_export_that_waits_for_a_person_can_be_abandoned_and_its_candidates_a
     world.until_gone::<ExportJob>("asked").await;
     let note = world.event("asked", "Abandoned").await;
     assert!(note.contains(&theirs), "{note}");
-    let named = let_go(&world).await;
+    let named = world.let_go().await;
     let left = format!("left=\"{theirs}\"");
     assert!(named.iter().any(|line| line.contains(&left)), "{named:?}");
     let asked: Vec<Value> = case.tenant.simulator.calls("DELETE", JOBS).await;
@@ -120,7 +111,7 @@ async fn in_a_namespace_that_goes_an_export_in_doubt_is_let_go_at_its_deadline_a
     let case = Case::experienced(&world, "going", json!({})).await;
     let sent = submission(&lose(&case, "going").await);
     go(&world).await;
-    let named = let_go(&world).await;
+    let named = world.let_go().await;
     let left = format!("left=\"{}\"", sent.request_id);
     assert!(named.iter().any(|line| line.contains(&left)), "{named:?}");
     assert_eq!(case.posts_of(&sent).await.len(), 1);
