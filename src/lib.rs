@@ -6,6 +6,7 @@
 //! - [`decide`]: what to do next, as functions of values; no I/O, no clock, no randomness.
 //! - [`platform`]: Adobe Experience Platform through a narrow port in our own types.
 //! - [`control`]: the shell of each kind: observe, decide, act, report.
+//! - [`governor`]: who may call the platform, and when: one budget for each credential.
 //! - [`polling`]: one task that follows jobs and tells the passes what changed.
 //! - [`lease`]: of several processes, the one that acts.
 //! - [`cli`], [`run`], [`admin`], [`metrics`], [`telemetry`]: the process around it.
@@ -15,6 +16,7 @@ pub mod api;
 pub mod cli;
 pub mod control;
 pub mod decide;
+pub mod governor;
 pub mod lease;
 pub mod metrics;
 pub mod platform;
