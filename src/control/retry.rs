@@ -16,6 +16,8 @@ use crate::decide::{
 
 /// The first wait: long enough for a watch to catch up with a write, short enough for a person.
 const FIRST: Duration = Duration::from_millis(500);
+/// The shortest wait, whatever chance says.
+const SHORTEST: Duration = Duration::from_millis(50);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_mins(5);
 /// How soon at the latest a request is sent again that the gateway refused for want of a right:
@@ -54,20 +56,30 @@ struct Retry {
 }
 
 impl Retries {
-    /// How long to wait after one more failure, and at least `floor`.
+    /// How long to wait after one more failure: anything up to a bound that doubles each time, so
+    /// that many that failed together do not come back together ("full jitter"). With a `floor`,
+    /// which the platform names when it has too many calls, at least that and half of the bound
+    /// ("equal jitter"): nobody comes back at once by chance.
     pub fn failed(&self, uid: &str, floor: Option<Duration>) -> Duration {
+        let bound = self.bound(uid);
+        match floor {
+            None => bound.mul_f64(rand::random()).max(SHORTEST),
+            Some(floor) => half(bound).max(floor),
+        }
+    }
+
+    /// The bound of the wait after one more failure.
+    fn bound(&self, uid: &str) -> Duration {
         let mut retries = self.retries();
         let retry = retries.entry(uid.to_owned()).or_default();
         let waits = retry.waits.get_or_insert_with(|| {
             ExponentialBuilder::new()
                 .with_min_delay(FIRST)
                 .with_max_delay(LONGEST)
-                .with_jitter()
                 .without_max_times()
                 .build()
         });
-        let wait = waits.next().unwrap_or(LONGEST);
-        floor.map_or(wait, |floor| wait.max(floor))
+        waits.next().unwrap_or(LONGEST)
     }
 
     /// As [`failed`](Self::failed) for a request that was not taken; until then
@@ -135,7 +147,8 @@ impl Retries {
         answer: Option<Answer>,
     ) -> Duration {
         let Look { by, floor, longest } = look;
-        let wait = self.failed(uid, None).min(longest);
+        // Each look is a call.
+        let wait = half(self.bound(uid)).min(longest);
         let left = by.and_then(|by| Duration::try_from(by.duration_since(now)).ok());
         let wait = left.map_or(wait, |left| wait.min(left));
         let wait = floor.map_or(wait, |floor| wait.max(floor + COARSE));
@@ -180,6 +193,11 @@ impl Retries {
     }
 }
 
+/// Half of a bound at least, and the rest by chance.
+fn half(bound: Duration) -> Duration {
+    bound.mul_f64(f64::midpoint(1.0, rand::random()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,14 +218,29 @@ mod tests {
     #[test]
     fn waits_grow_to_a_bound_and_start_over_after_a_success() {
         let retries = Retries::default();
-        let waits: Vec<_> = (0..20).map(|_| retries.failed("a", None)).collect();
-        assert!(waits[0] < Duration::from_secs(2), "{waits:?}");
-        assert!(
-            waits[19] >= LONGEST && waits[19] <= LONGEST * 2,
-            "{waits:?}"
-        );
-        retries.forget("a");
-        assert!(retries.failed("a", None) < Duration::from_secs(2));
+        // By chance a single one may be short: of each the longest of a hundred objects.
+        let longest = |uids: std::ops::Range<u32>| {
+            let waits = uids.map(|uid| retries.failed(&uid.to_string(), None));
+            waits.max().unwrap()
+        };
+        let waits: Vec<_> = (0..20).map(|_| longest(0..100)).collect();
+        assert!(waits[0] <= FIRST, "{waits:?}");
+        assert!(waits[19] > LONGEST / 2 && waits[19] <= LONGEST, "{waits:?}");
+        (0..100).for_each(|uid| retries.forget(&uid.to_string()));
+        assert!(longest(0..100) <= FIRST);
+    }
+
+    #[test]
+    fn objects_that_failed_together_do_not_come_back_together() {
+        let retries = Retries::default();
+        for _ in 0..6 {
+            for uid in 0..100 {
+                retries.failed(&uid.to_string(), None);
+            }
+        }
+        let waits = (0..100).map(|uid| retries.failed(&uid.to_string(), None));
+        let soon = waits.filter(|wait| *wait < FIRST * 32).count();
+        assert!((20..80).contains(&soon), "{soon} of 100 in the first half");
     }
 
     #[test]
