@@ -15,7 +15,12 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{control::scope::Readiness, lease::Leadership, metrics::Metrics};
+use crate::{
+    control::scope::Readiness,
+    governor::Governor,
+    lease::Leadership,
+    metrics::{Metrics, Moment},
+};
 
 /// The media type of `OpenMetrics`.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -32,6 +37,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// Whether this process leads.
     pub leadership: Leadership,
+    /// The budgets.
+    pub governor: Arc<Governor>,
     /// The scopes of the process, once they are there.
     pub scopes: Arc<OnceLock<Vec<Readiness>>>,
 }
@@ -88,14 +95,15 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    let followed = admin
-        .scopes
-        .get()
-        .into_iter()
-        .flatten()
-        .map(Readiness::followed)
-        .sum();
-    match admin.metrics.encode(followed, admin.leadership.is_held()) {
+    // All scopes share one board.
+    let scopes = admin.scopes.get().and_then(|scopes| scopes.first());
+    let followed = scopes.map_or(0, Readiness::followed);
+    let moment = Moment {
+        followed,
+        leads: admin.leadership.is_held(),
+        budgets: admin.governor.totals(),
+    };
+    match admin.metrics.encode(moment) {
         Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, OPEN_METRICS)], text),
         Err(_) => (
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -12,7 +12,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::platform::CallRecord;
+use crate::{governor::Totals, platform::CallRecord};
 
 /// Buckets of a pass in seconds: from one write to the API server up to the longest call of the
 /// platform.
@@ -35,6 +35,25 @@ pub struct Metrics {
     let_go_order: Mutex<VecDeque<LetGo>>,
     followed: Gauge,
     leader: Gauge,
+    budgets: Family<StateLabel, Gauge>,
+    queued: Gauge,
+    waiting: Gauge,
+}
+
+/// What is true at the moment of a scrape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// How many exports are followed.
+    pub followed: usize,
+    /// Whether this process leads.
+    pub leads: bool,
+    /// How the budgets of all credentials stand.
+    pub budgets: Totals,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -100,6 +119,8 @@ impl Metrics {
         let let_go = Family::<LetGo, Gauge>::default();
         let followed = Gauge::default();
         let leader = Gauge::default();
+        let budgets = Family::<StateLabel, Gauge>::default();
+        let (queued, waiting) = (Gauge::default(), Gauge::default());
         registry.register_with_unit(
             "reconcile_duration",
             "Passes over an object",
@@ -149,6 +170,21 @@ impl Metrics {
             "Whether this process acts (1) or stands by (0)",
             leader.clone(),
         );
+        registry.register(
+            "budgets",
+            "Budgets, one for each credential, by whether calls may be made",
+            budgets.clone(),
+        );
+        registry.register(
+            "calls_queued",
+            "Calls to the platform that wait for their turn in a budget",
+            queued.clone(),
+        );
+        registry.register(
+            "exports_waiting",
+            "Exports that wait for another to end, or for their turn in a budget",
+            waiting.clone(),
+        );
         Arc::new(Self {
             registry,
             passes,
@@ -162,6 +198,9 @@ impl Metrics {
             let_go_order: Mutex::default(),
             followed,
             leader,
+            budgets,
+            queued,
+            waiting,
         })
     }
 
@@ -229,16 +268,33 @@ impl Metrics {
         self.invalid.get_or_create(&KindLabel { kind }).inc();
     }
 
-    /// All of them in the text format of `OpenMetrics`, with how many exports are followed and
-    /// whether this process leads.
+    /// All of them in the text format of `OpenMetrics`, with what is true at this moment.
     ///
     /// # Errors
     ///
     /// If a metric cannot be written, which the format's own types rule out.
-    pub fn encode(&self, followed: usize, leads: bool) -> Result<String, std::fmt::Error> {
-        self.followed
-            .set(i64::try_from(followed).unwrap_or(i64::MAX));
+    pub fn encode(&self, moment: Moment) -> Result<String, std::fmt::Error> {
+        let Moment {
+            followed,
+            leads,
+            budgets,
+        } = moment;
+        let Totals {
+            open,
+            throttled,
+            down,
+            queued,
+            waiting,
+        } = budgets;
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.followed.set(count(followed));
         self.leader.set(i64::from(leads));
+        for (state, number) in [("open", open), ("throttled", throttled), ("down", down)] {
+            let label = StateLabel { state };
+            self.budgets.get_or_create(&label).set(count(number));
+        }
+        self.queued.set(count(queued));
+        self.waiting.set(count(waiting));
         let mut text = String::with_capacity(16 * 1024);
         text::encode(&mut text, &self.registry)?;
         Ok(text)
@@ -264,7 +320,7 @@ mod tests {
             };
             metrics.let_go(&left, Timestamp::UNIX_EPOCH);
         }
-        let text = metrics.encode(0, false).unwrap_or_default();
+        let text = metrics.encode(Moment::default()).unwrap_or_default();
         let named = text.matches("let_go_timestamp_seconds{").count();
         assert_eq!(named, LET_GO);
         assert!(text.contains("name=\"o100\"") && !text.contains("name=\"o0\""));

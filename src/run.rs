@@ -25,9 +25,14 @@ use crate::{
     admin::{self, Admin},
     api::{self, CrdError},
     cli::{Cli, Command, CrdArgs, FlagError, Run},
-    control::scope::{Process, Scope},
+    control::{
+        Submissions,
+        scope::{Process, Scope},
+    },
+    governor::Governor,
     lease::{self, Elector, Leadership, Lost, NamedLease},
     metrics::Metrics,
+    polling::{Board, Intervals, Links},
     telemetry,
 };
 
@@ -156,9 +161,11 @@ async fn operate(run: Run) -> Result<(), RunError> {
         "started"
     );
     let readiness = Arc::new(OnceLock::new());
+    let governor: Arc<Governor> = Arc::default();
     let admin = Admin {
         metrics: metrics.clone(),
         leadership: leadership.clone(),
+        governor: Arc::clone(&governor),
         scopes: readiness.clone(),
     };
     let admin = tokio::spawn(admin::serve(listener, admin, shutdown.clone()));
@@ -168,14 +175,16 @@ async fn operate(run: Run) -> Result<(), RunError> {
             let client = client.clone();
             Election::begin(client, lease, &namespace, leadership.clone())
         });
+        let (submissions, board) = polling(intervals);
         let process = Process {
             client,
             cluster,
             recorder,
             metrics,
-            submissions: Arc::default(),
+            submissions,
+            governor,
             settings,
-            intervals,
+            board: Arc::clone(&board),
             leadership: leadership.clone(),
             shutdown: shutdown.clone(),
         };
@@ -187,7 +196,7 @@ async fn operate(run: Run) -> Result<(), RunError> {
         };
         // Set once, here.
         let _ = readiness.set(scopes.iter().map(Scope::readiness).collect());
-        let mut scopes = tokio::spawn(join_all(scopes.into_iter().map(Scope::run)));
+        let mut scopes = tokio::spawn(serve(scopes, board, shutdown.clone()));
         let drained = async {
             shutdown.cancelled().await;
             info!(timeout = ?drain, "ending: nothing new is begun");
@@ -210,6 +219,22 @@ async fn operate(run: Run) -> Result<(), RunError> {
     }
     info!("ended");
     Ok(())
+}
+
+/// Runs all scopes and the board that they share.
+async fn serve(scopes: Vec<Scope>, board: Arc<Board>, shutdown: CancellationToken) {
+    let scopes = join_all(scopes.into_iter().map(Scope::run));
+    tokio::join!(scopes, board.run(shutdown));
+}
+
+/// The board, and what is known of submissions, which it learns too.
+fn polling(intervals: Intervals) -> (Arc<Submissions>, Arc<Board>) {
+    let submissions: Arc<Submissions> = Arc::default();
+    let links = Links {
+        echoes: Arc::clone(&submissions.echoes),
+        lists: Arc::clone(&submissions.lists),
+    };
+    (submissions, Arc::new(Board::new(intervals, links)))
 }
 
 /// The election, on a task of its own.

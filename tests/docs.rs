@@ -12,7 +12,7 @@ use std::{
 use aep_export_operator::{
     api::{self, ExportJob, PlatformConnection, ProfileDataset, Reason},
     cli::Cli,
-    metrics::{LetGo, Metrics},
+    metrics::{LetGo, Metrics, Moment},
     platform::CallRecord,
 };
 use clap::CommandFactory;
@@ -152,7 +152,7 @@ fn every_metric_has_a_row_and_no_row_is_of_another_name() {
         status: None,
         duration: Duration::ZERO,
     });
-    let text = metrics.encode(0, false).unwrap();
+    let text = metrics.encode(Moment::default()).unwrap();
     let names: BTreeSet<String> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))

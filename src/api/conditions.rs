@@ -120,6 +120,10 @@ pub enum Reason {
     SubmissionAmbiguous,
     /// Another export into the same dataset is being submitted.
     WaitingForSubmission,
+    /// As many exports run as the connection's budget allows at a time.
+    WaitingForSlot,
+    /// The calls that the connection's budget allows in this minute are used up.
+    WaitingForBudget,
     /// The object was restored from a backup without its status, and may have been submitted.
     RestoredWithoutStatus,
     /// Not submitted while its spec says `suspend`.

@@ -76,6 +76,10 @@ pub struct PlatformConnectionSpec {
     /// Immutable; a default written out equals its absence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Endpoints>,
+    /// How much of the credential's quota the operator may use. Connections with the same
+    /// credential share one budget, and the lowest of their numbers holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
 }
 
 /// How the operator authenticates: exactly one member.
@@ -135,6 +139,24 @@ pub struct Endpoints {
     pub ims: Option<String>,
 }
 
+/// How much of the credential's quota the operator may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.requestsPerMinute) || has(self.maxRunningExports)")
+    .message("write requestsPerMinute or maxRunningExports, or leave budget out"))]
+pub struct Budget {
+    /// Calls to the platform in any minute, those for access tokens apart. Absent: 120. A twelfth
+    /// of them may be made at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub requests_per_minute: Option<i32>,
+    /// Exports that run at a time, in all namespaces; others wait in the order in which they were
+    /// created. Absent: 10.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_running_exports: Option<i32>,
+}
+
 /// What the operator last saw of a connection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -157,6 +179,10 @@ pub struct PlatformConnectionStatus {
     /// absent while that is not known. Learned from jobs whose id a reply named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub echoes_request_id: Option<bool>,
+    /// How the budget of the connection's credential stands. Written at most once a minute, apart
+    /// from when something else is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetStatus>,
     /// The last request to reconcile that was answered, as its annotation had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
@@ -177,6 +203,50 @@ pub struct SandboxStatus {
     /// The region, as `VA7`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+}
+
+/// How the budget of a credential stands, for all connections that have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetStatus {
+    /// Calls a minute that are allowed: the lowest of the connections with this credential.
+    pub limit: i32,
+    /// Calls a minute at present: less than the limit for some minutes after the platform asked
+    /// for fewer.
+    pub effective_per_minute: i32,
+    /// Nothing is sent before this time, since the platform asked for that or is down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub throttled_until: Option<Timestamp>,
+    /// Exports that run, or are being submitted.
+    pub running: i32,
+    /// Exports that wait for one of these to end, or for their turn to call.
+    pub waiting: i32,
+}
+
+/// The default of `budget.requestsPerMinute`.
+const REQUESTS_PER_MINUTE: u32 = 120;
+/// The default of `budget.maxRunningExports`.
+const MAX_RUNNING_EXPORTS: u32 = 10;
+
+impl PlatformConnectionSpec {
+    /// Calls in any minute, with the default. (The API's rule keeps it at 1 at least.)
+    #[must_use]
+    pub fn requests_per_minute(&self) -> u32 {
+        let budget = self.budget.and_then(|budget| budget.requests_per_minute);
+        count(budget, REQUESTS_PER_MINUTE)
+    }
+
+    /// Exports at a time, with the default.
+    #[must_use]
+    pub fn max_running_exports(&self) -> u32 {
+        let budget = self.budget.and_then(|budget| budget.max_running_exports);
+        count(budget, MAX_RUNNING_EXPORTS)
+    }
+}
+
+fn count(number: Option<i32>, default: u32) -> u32 {
+    number.map_or(default, |number| u32::try_from(number).unwrap_or(0).max(1))
 }
 
 impl Auth {

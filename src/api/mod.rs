@@ -17,8 +17,8 @@ pub use conditions::{
     whole_second,
 };
 pub use connection::{
-    AccessToken, Auth, Endpoints, OAuthServerToServer, PlatformConnection, PlatformConnectionSpec,
-    PlatformConnectionStatus, SandboxStatus,
+    AccessToken, Auth, Budget, BudgetStatus, Endpoints, OAuthServerToServer, PlatformConnection,
+    PlatformConnectionSpec, PlatformConnectionStatus, SandboxStatus,
 };
 pub use crds::{CrdError, crds, to_yaml};
 pub use dataset::{

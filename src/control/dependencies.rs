@@ -113,6 +113,19 @@ impl Context {
         }
     }
 
+    /// The exports that were begun with a connection and have not ended, by UID.
+    pub(super) fn running_with(&self, key: &ConnectionKey) -> Vec<String> {
+        let runs = |export: &ExportJob| {
+            export.namespace().as_deref() == Some(&key.namespace)
+                && recorded_connection(export) == Some(&key.name)
+                && begun(export).is_some()
+                && !is_ended(export)
+        };
+        let exports = self.stores.exports.state();
+        let running = exports.iter().filter(|export| runs(export));
+        running.filter_map(|export| export.uid()).collect()
+    }
+
     /// Wakes the exports into a dataset that have not been submitted.
     pub(super) fn wake_exports_into(&self, dataset: &str, namespace: &str) {
         for export in self.stores.exports.state() {

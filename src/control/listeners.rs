@@ -11,7 +11,7 @@ use super::{
     Context, Kind, dependencies::is_ended, events::Tone, holds::Held, streams::Listener,
     tenants::ConnectionKey,
 };
-use crate::api::{ExportJob, PlatformConnection, ProfileDataset, Reason};
+use crate::api::{ConditionType, ExportJob, PlatformConnection, ProfileDataset, Reason, is_true};
 
 /// Listens for all kinds of a scope.
 pub struct Relations(pub Arc<Context>);
@@ -43,6 +43,21 @@ impl Relations {
         }
         for dataset in stores.datasets.state() {
             shared.datasets.poke(ObjectRef::from_obj(&*dataset));
+        }
+    }
+
+    /// How long an export took tells when to expect the next one into the same dataset.
+    fn took(&self, export: &ExportJob) {
+        let Some(status) = &export.status else { return };
+        let succeeded = is_true(&status.conditions, ConditionType::Complete);
+        if let (true, Some(submission), Some(ended), Some(seconds)) = (
+            succeeded,
+            &status.submission,
+            status.completion_time,
+            status.duration_seconds,
+        ) {
+            let took = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+            self.0.shared.board.took(&submission.target, ended, took);
         }
     }
 
@@ -100,6 +115,8 @@ impl Listener<PlatformConnection> for Relations {
         shared.written.forget(&object.uid().unwrap_or_default());
         let key = ConnectionKey::new(&namespace, &object.name_any());
         shared.tenants.retire(&key);
+        shared.governor.leave(&key.to_string());
+        shared.told.forget(&key);
         shared.holds.forget(&Held::Connection(key));
         shared.tenants.sweep(|key| context.needs_connection(key));
         context.wake_users_of(&object.name_any(), &namespace);
@@ -134,6 +151,7 @@ impl Listener<ProfileDataset> for Relations {
         self.0.shared.retries.forget(&uid);
         self.0.shared.written.forget(&uid);
         self.0.shared.submissions.forget(&uid);
+        self.0.shared.dataset_crowd.forget(&uid);
         self.0.shared.holds.forget(&Held::Dataset {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
@@ -156,6 +174,7 @@ impl Listener<ExportJob> for Relations {
     fn present(&self, object: &ExportJob) {
         self.0.shared.submissions.claims.present(object);
         if is_ended(object) {
+            self.took(object);
             self.0.let_go_of(object);
         } else {
             self.0.holds_on_to(object);
@@ -170,6 +189,9 @@ impl Listener<ExportJob> for Relations {
         let window = context.shared.settings.limits.windows.whole();
         let there = context.stores.exports.state();
         claims.relisted(context.scope.as_deref(), &there, window);
+        for export in there.iter().filter(|export| is_ended(export)) {
+            self.took(export);
+        }
         let window = Duration::try_from(window).unwrap_or_default();
         claims.complete_from(Instant::now() + window);
         let _ = context.listed.exports.set(());
@@ -192,6 +214,8 @@ impl Listener<ExportJob> for Relations {
         let context = &self.0;
         let window = context.shared.settings.limits.windows.whole();
         context.shared.board.forget(&uid);
+        context.shared.governor.left(&uid);
+        context.shared.crowd.forget(&uid);
         context.shared.retries.forget(&uid);
         context.shared.written.forget(&uid);
         context.shared.submissions.claims.gone(&uid, window);

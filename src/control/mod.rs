@@ -6,6 +6,7 @@
 
 pub mod claims;
 pub mod connection;
+mod crowd;
 pub mod dataset;
 mod dependencies;
 pub mod events;
@@ -45,12 +46,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
 use self::{
-    claims::Claims, dataset::Readings, events::Events, holds::Holds, namespaces::Namespaces,
-    pokes::Pokes, retry::Retries, secrets::Secrets, tenants::Tenants, written::Written,
+    claims::Claims, connection::budget::Told, crowd::Crowd, dataset::Readings, events::Events,
+    holds::Holds, namespaces::Namespaces, pokes::Pokes, retry::Retries, secrets::Secrets,
+    tenants::Tenants, written::Written,
 };
 use crate::{
     api::{ExportDeletionPolicy, ExportJob, PlatformConnection, ProfileDataset, Target},
     decide::{Cause, dataset::Search, export::Limits},
+    governor::Governor,
     lease::Leadership,
     metrics::Metrics,
     platform::Timeouts,
@@ -121,6 +124,14 @@ pub struct Shared {
     pub submissions: Arc<Submissions>,
     /// The clients of the platform.
     pub tenants: Arc<Tenants>,
+    /// The budgets of their credentials.
+    pub governor: Arc<Governor>,
+    /// When they were last told.
+    pub told: Told,
+    /// The passes over exports, by connection.
+    pub crowd: Crowd,
+    /// The passes over datasets, by connection.
+    pub dataset_crowd: Crowd,
     /// The jobs that are followed.
     pub board: Arc<Board>,
     /// The Secrets that are watched.

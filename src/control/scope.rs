@@ -19,6 +19,8 @@ use tracing::debug;
 
 use super::{
     Context, Kind, Listed, Settings, Shared, Stores, Submissions,
+    connection::budget::Told,
+    crowd::Crowd,
     dataset::Readings,
     events::Events,
     guard,
@@ -34,15 +36,21 @@ use super::{
 };
 use crate::{
     api::{ExportJob, PlatformConnection, ProfileDataset},
+    governor::Governor,
     lease::Leadership,
     metrics::Metrics,
-    polling::{Board, Intervals, Links},
+    polling::{Board, OnLearned},
 };
 
-/// Passes at a time over exports: each waits most of its time for one reply.
-const EXPORT_PASSES: u16 = 16;
+/// Passes at a time over exports: each waits most of its time for one reply, which may take as long
+/// as the call's time-out.
+const EXPORT_PASSES: u16 = 256;
+/// Those of one connection: a slow tenant holds up no other.
+const EXPORT_SHARE: usize = 64;
 /// Passes at a time over the other kinds, of which there are few.
-const OTHER_PASSES: u16 = 4;
+const OTHER_PASSES: u16 = 32;
+/// Those over the datasets of one connection.
+const DATASET_SHARE: usize = 8;
 
 /// What all scopes of a process share.
 #[derive(Clone)]
@@ -57,10 +65,12 @@ pub struct Process {
     pub metrics: Arc<Metrics>,
     /// What is known of submissions.
     pub submissions: Arc<Submissions>,
+    /// The budgets of credentials.
+    pub governor: Arc<Governor>,
     /// What flags set.
     pub settings: Settings,
-    /// The bounds of polling.
-    pub intervals: Intervals,
+    /// The jobs that are followed.
+    pub board: Arc<Board>,
     /// Whether this process leads.
     pub leadership: Leadership,
     /// Cancelled when the process shall end.
@@ -97,8 +107,9 @@ impl Scope {
             recorder,
             metrics,
             submissions,
+            governor,
             settings,
-            intervals,
+            board,
             leadership,
             shutdown,
         } = process.clone();
@@ -108,13 +119,16 @@ impl Scope {
         let poked_exports = Pokes::new();
         let poked_connections = Pokes::new();
         let tenants = Arc::new(Tenants::default());
-        let links = links(&submissions, &tenants, &poked_exports, &poked_connections);
-        let board = Board::new(intervals, links);
+        board.tell(learned(&submissions, &tenants, &poked_connections));
         let shared = Shared {
             cluster,
             submissions,
             tenants,
-            board: Arc::new(board),
+            governor,
+            told: Told::default(),
+            crowd: Crowd::new(EXPORT_SHARE),
+            dataset_crowd: Crowd::new(DATASET_SHARE),
+            board,
             secrets: Secrets::new(client.clone(), Arc::clone(&poked_connections)),
             namespaces: Namespaces::new(client.clone()),
             holds: Holds::default(),
@@ -196,8 +210,12 @@ impl Scope {
             .boxed(),
             controller(&context, namespace, exports, &shared.exports, EXPORT_PASSES).boxed(),
         ];
-        let board = shared.board.run(shared.shutdown.clone());
-        tokio::join!(join_all(controllers), board);
+        let budgets = async {
+            shared.leadership.acquired().await;
+            context.tell_budgets().await;
+        };
+        let budgets = shared.shutdown.run_until_cancelled(budgets);
+        tokio::join!(join_all(controllers), budgets);
     }
 }
 
@@ -228,35 +246,28 @@ impl Readiness {
             .collect()
     }
 
-    /// How many exports are followed.
+    /// How many exports are followed, in all scopes.
     #[must_use]
     pub fn followed(&self) -> usize {
         self.context.shared.board.followed()
     }
 }
 
-/// What the board shares with the passes.
-fn links(
+/// Who is told when it was learned whether a tenant shows request ids.
+fn learned(
     submissions: &Arc<Submissions>,
     tenants: &Arc<Tenants>,
-    exports: &Arc<Pokes<ExportJob>>,
     connections: &Arc<Pokes<PlatformConnection>>,
-) -> Links {
-    let wake = Arc::clone(exports);
+) -> OnLearned {
     let (waiting, tenants) = (Arc::clone(submissions), Arc::clone(tenants));
     let connections = Arc::clone(connections);
-    Links {
-        echoes: Arc::clone(&submissions.echoes),
-        lists: Arc::clone(&submissions.lists),
-        wake: Box::new(move |export| wake.poke(export)),
-        learned: Box::new(move |tenant| {
-            waiting.claims.wake_all(tenant);
-            for key in tenants.of(tenant) {
-                let ConnectionKey { namespace, name } = key;
-                connections.poke(ObjectRef::new(&name).within(&namespace));
-            }
-        }),
-    }
+    Box::new(move |tenant| {
+        waiting.claims.wake_all(tenant);
+        for key in tenants.of(tenant) {
+            let ConnectionKey { namespace, name } = key;
+            connections.poke(ObjectRef::new(&name).within(&namespace));
+        }
+    })
 }
 
 /// The controller of one kind.

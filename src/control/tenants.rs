@@ -2,13 +2,15 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::time::Instant;
 
 use crate::{
     api::{ConnectionStatusRef, Target},
+    governor::{Budget, Lane},
     platform::{Platform, PlatformError, Sandbox},
 };
 
@@ -30,6 +32,10 @@ pub struct Tenant {
     pub platform: Platform,
     /// Where it goes; no dataset.
     pub target: Target,
+    /// The namespace on whose behalf it calls.
+    pub namespace: Arc<str>,
+    /// What it may call and run.
+    pub budget: Arc<Budget>,
     /// What the platform said when it was last asked whether the credential works.
     pub checked: Option<Checked>,
     /// Whether new submissions may use it.
@@ -73,7 +79,23 @@ impl ConnectionKey {
     }
 }
 
+impl fmt::Display for ConnectionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, name } = self;
+        write!(f, "{namespace}/{name}")
+    }
+}
+
 impl Tenant {
+    /// The same client, for calls of this lane.
+    #[must_use]
+    pub fn lane(self, lane: Lane) -> Self {
+        Self {
+            platform: self.platform.lane(lane),
+            ..self
+        }
+    }
+
     /// The connection, as status tells it.
     #[must_use]
     pub fn status_ref(&self, name: &str) -> ConnectionStatusRef {

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{
     auth::Token,
-    client::Platform,
+    client::{Platform, held},
     clock::Origin,
     envelope::Answer,
     error::{Consequence, Fault, PlatformError},
@@ -21,6 +21,7 @@ use super::{
     transport::{Reply, Topic},
     wire::is_id,
 };
+use crate::governor::{Permit, Why};
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const JSON_PATCH: &str = "application/json-patch+json";
@@ -42,6 +43,8 @@ pub(super) struct Call<'a> {
     /// Content type and bytes.
     pub(super) body: Option<(&'static str, Vec<u8>)>,
     pub(super) kind: Kind<'a>,
+    /// The turn of its first request, if it was waited for already.
+    pub(super) permit: Option<Permit>,
 }
 
 /// What doing a call twice would do.
@@ -74,6 +77,7 @@ impl Call<'_> {
             url,
             body: None,
             kind: Kind::Repeatable,
+            permit: None,
         }
     }
 
@@ -84,6 +88,7 @@ impl Call<'_> {
             url,
             body: None,
             kind: Kind::Repeatable,
+            permit: None,
         }
     }
 
@@ -106,14 +111,15 @@ impl Call<'_> {
 
 impl Platform {
     /// Makes a call; anything but a 2xx reply is an error.
-    pub(super) async fn call(&self, call: Call<'_>) -> Result<Success, PlatformError> {
+    pub(super) async fn call(&self, mut call: Call<'_>) -> Result<Success, PlatformError> {
         let tokens = &self.inner.tokens;
         let token = match call.kind {
             Kind::Submit { .. } => tokens.token_at_hand().await,
             Kind::Repeatable | Kind::Create { .. } => tokens.token().await,
         };
         let token = token.map_err(|error| without_token(&call, error))?;
-        let (mut reply, mut request_id) = self.send(&call, &token).await?;
+        let permit = self.admit(&mut call).await?;
+        let (mut reply, mut request_id) = self.send(&call, &token, permit).await?;
         if reply.status == StatusCode::UNAUTHORIZED {
             let fresh_may_do = tokens.refuse(&token);
             if fresh_may_do && call.may_repeat(&self.answer(&call, &reply, &request_id)) {
@@ -121,7 +127,8 @@ impl Platform {
                     .token()
                     .await
                     .map_err(|error| without_token(&call, error))?;
-                (reply, request_id) = self.send(&call, &fresh).await?;
+                let permit = self.admit(&mut call).await?;
+                (reply, request_id) = self.send(&call, &fresh, permit).await?;
                 if reply.status == StatusCode::UNAUTHORIZED {
                     tokens.keep();
                 }
@@ -161,10 +168,33 @@ impl Platform {
         Ok(url)
     }
 
+    /// The turn of a call's next request.
+    async fn admit(&self, call: &mut Call<'_>) -> Result<Permit, PlatformError> {
+        if let Some(permit) = call.permit.take() {
+            return Ok(permit);
+        }
+        let Some(budget) = &self.inner.budget else {
+            return Ok(Permit::free());
+        };
+        budget.admit(&self.caller).await.map_err(|denied| {
+            let consequence = match (call.kind, denied.why) {
+                (Kind::Create { .. } | Kind::Submit { .. }, _) => Consequence::NotSent,
+                (Kind::Repeatable, Some(Why::Down)) => Consequence::Retry,
+                (Kind::Repeatable, Some(Why::Throttled) | None) => {
+                    let retry_after = denied.left;
+                    Consequence::Throttled { retry_after }
+                }
+            };
+            held(call.operation, consequence, denied)
+        })
+    }
+
+    /// Sends a request in its turn, and tells the budget what it came to.
     async fn send(
         &self,
         call: &Call<'_>,
         token: &Arc<Token>,
+        permit: Permit,
     ) -> Result<(Reply, String), PlatformError> {
         let request_id = match call.kind {
             Kind::Submit {
@@ -173,6 +203,20 @@ impl Platform {
             } => request_id.to_owned(),
             Kind::Repeatable | Kind::Create { .. } => random_id(),
         };
+        let result = self.send_as(call, token, &request_id).await;
+        permit.heard(match &result {
+            Ok(reply) => self.answer(call, reply, &request_id).heard(),
+            Err(error) => error.heard(),
+        });
+        Ok((result?, request_id))
+    }
+
+    async fn send_as(
+        &self,
+        call: &Call<'_>,
+        token: &Arc<Token>,
+        request_id: &str,
+    ) -> Result<Reply, PlatformError> {
         let secret = self
             .inner
             .client_secret
@@ -181,25 +225,22 @@ impl Platform {
         let topic = Topic {
             operation: call.operation,
             origin: Origin::Platform,
-            request_id: &request_id,
+            request_id,
             secrets: &[token.secret(), secret],
         };
         let fence = match call.kind {
             Kind::Repeatable => {
                 let request = self.request(&self.inner.transport.general, call, token);
-                let request = request.header(REQUEST_ID, &request_id);
+                let request = request.header(REQUEST_ID, request_id);
                 let request = match &call.body {
                     Some((_, body)) => request.body(body.clone()),
                     None => request,
                 };
                 let reply = self.inner.transport.exchange(topic, request).await;
-                return reply
-                    .map(|reply| (reply, request_id.clone()))
-                    .map_err(|source| {
-                        let fault = Fault::of(&source);
-                        PlatformError::new(call.operation, Consequence::Retry, fault)
-                            .caused_by(source)
-                    });
+                return reply.map_err(|source| {
+                    let fault = Fault::of(&source);
+                    PlatformError::new(call.operation, Consequence::Retry, fault).caused_by(source)
+                });
             }
             Kind::Create { fence }
             | Kind::Submit {
@@ -207,8 +248,7 @@ impl Platform {
                 fence,
             } => fence.clone(),
         };
-        let reply = self.send_once(call, token, topic, fence).await?;
-        Ok((reply, request_id))
+        self.send_once(call, token, topic, fence).await
     }
 
     /// Sends a creation, and knows whether anything of it can have left.

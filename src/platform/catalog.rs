@@ -13,6 +13,7 @@ use super::{
     fence::Fence,
     wire::{MAX_CODE, MAX_STATUS, first, id, non_negative, text, time},
 };
+use crate::governor::Permit;
 
 const DATASETS: [&str; 4] = ["data", "foundation", "catalog", "dataSets"];
 const BATCHES: [&str; 4] = ["data", "foundation", "catalog", "batches"];
@@ -36,7 +37,8 @@ const MAX_PAGES: usize = 20;
 const MAX_NAME: usize = 512;
 
 impl Platform {
-    /// Creates a dataset; the request leaves only while `fence` is open.
+    /// Creates a dataset; the request leaves only while `fence` is open, in the turn that `permit`
+    /// is.
     ///
     /// # Errors
     ///
@@ -46,6 +48,7 @@ impl Platform {
         &self,
         body: &Value,
         fence: &Fence,
+        permit: Permit,
     ) -> Result<DatasetId, PlatformError> {
         let call = Call {
             operation: CREATE,
@@ -53,6 +56,7 @@ impl Platform {
             url: self.url(CREATE, &DATASETS, &[])?,
             body: Some((JSON, body.to_string().into_bytes())),
             kind: Kind::Create { fence },
+            permit: Some(permit),
         };
         self.call(call)
             .await?
@@ -156,6 +160,7 @@ impl Platform {
             url: self.url(PATCH, &DATASETS, &[id.as_str()])?,
             body: Some((JSON_PATCH, Value::from(body).to_string().into_bytes())),
             kind: Kind::Repeatable,
+            permit: None,
         };
         self.call(call).await.map(drop)
     }

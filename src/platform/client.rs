@@ -11,9 +11,10 @@ use url::Url;
 use super::{
     auth::Tokens,
     clock::PlatformClock,
-    error::PlatformError,
+    error::{Consequence, Fault, PlatformError},
     transport::{CallRecord, Transport},
 };
+use crate::governor::{Budget, Caller, Denied, Lane, Permit};
 
 /// How long an idle connection is kept. Shorter than what gateways keep theirs (60 s and more),
 /// so that a call seldom meets a connection that is just being closed.
@@ -43,6 +44,10 @@ pub struct Settings {
     pub extra_root_certificates: Vec<Vec<u8>>,
     /// Told of every HTTP call, once it has ended.
     pub observer: Option<Observer>,
+    /// Asked before every call but those to IMS; none: nobody counts them.
+    pub budget: Option<Arc<Budget>>,
+    /// Who calls where nothing else is said.
+    pub caller: Caller,
 }
 
 /// Told of every HTTP call, once it has ended.
@@ -102,9 +107,11 @@ pub struct Timeouts {
 ///   no layer repeats it, except that a dataset's is repeated after the gateway's own 401.
 /// - No redirect is followed, and no token goes to a host that is not in [`Endpoints`].
 /// - A call ends within the [`Timeouts`], and no reply takes more than 8 MiB.
+/// - No call is made that its budget does not allow.
 #[derive(Clone)]
 pub struct Platform {
     pub(super) inner: Arc<Inner>,
+    pub(super) caller: Caller,
 }
 
 pub(super) struct Inner {
@@ -116,6 +123,7 @@ pub(super) struct Inner {
     pub(super) sandbox: HeaderValue,
     /// What no reply may show again.
     pub(super) client_secret: Option<SecretString>,
+    pub(super) budget: Option<Arc<Budget>>,
 }
 
 impl Settings {
@@ -136,6 +144,11 @@ impl Settings {
             user_agent: concat!("aep-export-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
             extra_root_certificates: Vec::new(),
             observer: None,
+            budget: None,
+            caller: Caller {
+                lane: Lane::Prepare,
+                namespace: Arc::from(""),
+            },
         }
     }
 }
@@ -169,6 +182,8 @@ impl Platform {
             user_agent,
             extra_root_certificates,
             observer,
+            budget,
+            caller,
         } = settings;
         base("endpoints.platform", &endpoints.platform)?;
         base("endpoints.ims", &endpoints.ims)?;
@@ -225,8 +240,20 @@ impl Platform {
                 organization_id: header("organization_id", &organization_id)?,
                 sandbox: header("sandbox", &sandbox)?,
                 client_secret,
+                budget,
             }),
+            caller,
         })
+    }
+
+    /// The same client, for calls of another lane.
+    #[must_use]
+    pub fn lane(&self, lane: Lane) -> Self {
+        let namespace = Arc::clone(&self.caller.namespace);
+        Self {
+            inner: Arc::clone(&self.inner),
+            caller: Caller { lane, namespace },
+        }
     }
 
     /// Makes sure that an access token is there, and tells when it expires: by AEP's time, and
@@ -241,6 +268,20 @@ impl Platform {
     pub async fn authenticate(&self) -> Result<Option<Timestamp>, PlatformError> {
         let token = self.inner.tokens.token().await?;
         Ok(token.expiry(self.clock()))
+    }
+
+    /// Waits for the turn of a call that creates something: before its intent is on record, since
+    /// nothing may wait after that.
+    ///
+    /// # Errors
+    ///
+    /// [`NotSent`](super::Consequence::NotSent), when it will not come soon.
+    pub async fn turn_to_create(&self) -> Result<Permit, PlatformError> {
+        let Some(budget) = &self.inner.budget else {
+            return Ok(Permit::free());
+        };
+        let permit = budget.admit_creation(&self.caller).await;
+        permit.map_err(|denied| held("create", Consequence::NotSent, denied))
     }
 
     /// AEP's time, as [`PlatformClock::now`].
@@ -277,6 +318,16 @@ impl fmt::Debug for Platform {
             .field("sandbox", &self.inner.sandbox)
             .finish_non_exhaustive()
     }
+}
+
+/// The error of a call that its budget does not allow now.
+pub(super) fn held(
+    operation: &'static str,
+    consequence: Consequence,
+    denied: Denied,
+) -> PlatformError {
+    let Denied { why, left } = denied;
+    PlatformError::new(operation, consequence, Fault::Held(why)).with_retry_after(left)
 }
 
 /// Checks a base URL. What is checked here can't fail when a path is appended.

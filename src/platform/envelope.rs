@@ -14,6 +14,7 @@ use super::{
     error::{Consequence, CredentialPart, Fault, PlatformError, Refusal},
     wire::{MAX_CODE, non_negative, text},
 };
+use crate::governor::Heard;
 
 /// What is kept of the platform's own words.
 const MAX_TITLE: usize = 256;
@@ -162,6 +163,19 @@ impl Answer<'_> {
     pub(super) fn is_gateways_401(&self) -> bool {
         self.status == StatusCode::UNAUTHORIZED
             && Envelope::read(self.body).is_gateways(self.status)
+    }
+
+    /// What it means for the next calls.
+    pub(super) fn heard(&self) -> Heard {
+        let status = self.status.as_u16();
+        if status != 429 && status < 500 {
+            return Heard::Answer;
+        }
+        let retry_after = self.retry_after(&Envelope::read(self.body));
+        match (status, retry_after) {
+            (429, _) | (_, Some(_)) => Heard::Throttled { retry_after },
+            (_, None) => Heard::Failure,
+        }
     }
 
     /// The error that the platform's answer is.

@@ -8,6 +8,7 @@ use super::{
     envelope::Envelope,
     wire::{cut, text},
 };
+use crate::governor::{Heard, Why};
 
 /// What follows from a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +110,8 @@ pub(super) enum Fault {
     Redirect(String),
     /// The fence was closed.
     Fenced,
+    /// The budget did not let it through; why, if it was not for others that came before.
+    Held(Option<Why>),
     /// The request can't be made; why.
     Unsendable(String),
 }
@@ -165,6 +168,7 @@ impl Fault {
             Self::TooLarge => "too_large",
             Self::Redirect(_) => "redirected",
             Self::Fenced => "fenced",
+            Self::Held(_) => "held",
             Self::Unsendable(_) => "unsendable",
         }
     }
@@ -198,6 +202,19 @@ impl PlatformError {
             retry_after: None,
             source: None,
         }))
+    }
+
+    /// A 429, for tests of those that hear it.
+    #[cfg(test)]
+    pub(crate) fn throttled(retry_after: Duration) -> Self {
+        let retry_after = Some(retry_after);
+        Self::new(
+            "test",
+            Consequence::Throttled { retry_after },
+            Fault::Status,
+        )
+        .with_reply(429, None)
+        .with_retry_after(retry_after)
     }
 
     /// A setting that can't be used; `why` is a sentence without its value.
@@ -292,6 +309,23 @@ impl PlatformError {
         self.0.retry_after
     }
 
+    /// Whether nothing was sent because the budget did not allow it.
+    #[must_use]
+    pub fn was_held(&self) -> bool {
+        matches!(self.0.fault, Fault::Held(_))
+    }
+
+    /// What it means for the next calls.
+    pub(super) fn heard(&self) -> Heard {
+        match self.0.fault {
+            Fault::Fenced | Fault::Held(_) | Fault::Unsendable(_) => Heard::Nothing,
+            Fault::Connect | Fault::Timeout | Fault::Broken => Heard::Failure,
+            Fault::Status | Fault::Malformed(_) | Fault::TooLarge | Fault::Redirect(_) => {
+                Heard::Answer
+            }
+        }
+    }
+
     /// Whether the platform said that there is no such thing.
     pub(super) fn is_absent(&self) -> bool {
         self.0.consequence == Consequence::NotFound
@@ -355,6 +389,14 @@ impl PlatformError {
             Fault::Malformed(expected) => format!("the reply is not {expected}"),
             Fault::TooLarge => "the reply is too large to be read".to_owned(),
             Fault::Redirect(host) => format!("it points to {host}, which is not followed"),
+            Fault::Held(None) => "the calls that the budget allows are used up".to_owned(),
+            Fault::Held(Some(Why::Throttled)) => {
+                "the platform asked for fewer calls, and none is made before it allows it"
+                    .to_owned()
+            }
+            Fault::Held(Some(Why::Down)) => {
+                "the platform does not answer, and is asked by one call at a time".to_owned()
+            }
             Fault::Fenced => "its time had passed or the lease was lost".to_owned(),
             Fault::Unsendable(why) => why.clone(),
         };

@@ -12,6 +12,7 @@ use super::{
     fence::Fence,
     wire,
 };
+use crate::governor::Permit;
 
 /// The base that `link.next` is relative to; not the host, and not the list itself.
 const BASE: [&str; 3] = ["data", "core", "ups"];
@@ -24,7 +25,8 @@ const DELETE: &str = "delete_export_job";
 
 impl Platform {
     /// Starts an export, at most once: the request leaves only while `fence` is open, by a
-    /// connection of its own, and no layer repeats it, whatever the answer.
+    /// connection of its own, and no layer repeats it, whatever the answer. Its turn was waited for
+    /// before: `permit` is it.
     ///
     /// # Errors
     ///
@@ -39,6 +41,7 @@ impl Platform {
         request_id: &str,
         body: &Value,
         fence: &Fence,
+        permit: Permit,
     ) -> Result<Job, PlatformError> {
         let call = Call {
             operation: CREATE,
@@ -46,6 +49,7 @@ impl Platform {
             url: self.url(CREATE, &JOBS, &[])?,
             body: Some((JSON, body.to_string().into_bytes())),
             kind: Kind::Submit { request_id, fence },
+            permit: Some(permit),
         };
         self.call(call)
             .await?

@@ -1,20 +1,60 @@
 //! One look at a job, and what of it is news.
 
+use std::time::Duration;
+
 use futures::{StreamExt, stream};
 
+use super::source::Source;
 use crate::{
     api::Reason,
     decide::{
         Cause,
         export::{Batches, Sighting},
     },
-    platform::{
-        Batch, BatchId, BatchState, Consequence, Job, JobId, JobState, Platform, PlatformError,
-    },
+    platform::{Batch, BatchId, BatchState, Consequence, Job, JobId, JobState, PlatformError},
 };
 
 /// How many batches of one job are asked for at once.
 const CONCURRENT_BATCHES: usize = 4;
+
+/// What asking for a job came to.
+pub(super) struct Answer {
+    pub(super) sighting: Sighting,
+    /// How long the platform, or its budget, asks to wait before the next call.
+    pub(super) floor: Option<Duration>,
+    pub(super) sent: Sent,
+}
+
+/// Whether a call was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It was.
+    Yes,
+    /// Its budget did not let it: nothing was learned.
+    No,
+}
+
+impl Answer {
+    pub(super) fn failed(error: &PlatformError) -> Self {
+        Self {
+            sighting: Sighting::Trouble(trouble(error)),
+            floor: error.retry_after(),
+            sent: if error.was_held() {
+                Sent::No
+            } else {
+                Sent::Yes
+            },
+        }
+    }
+
+    fn seen(sighting: Sighting) -> Self {
+        Self {
+            sighting,
+            floor: None,
+            sent: Sent::Yes,
+        }
+    }
+}
 
 /// What a reconciler tells apart; the rest is read when it comes by.
 #[derive(PartialEq, Eq)]
@@ -76,32 +116,32 @@ fn all_settled(seen: &[(BatchId, Option<Batch>)]) -> bool {
 }
 
 /// Asks for a job, and for its batches if it has succeeded.
-pub(super) async fn ask(platform: &Platform, id: &JobId, before: &Sighting) -> Sighting {
+pub(super) async fn ask(source: &dyn Source, id: &JobId, before: &Sighting) -> Answer {
     let job = match before {
         // It succeeded: only its batches are still open.
         Sighting::Job { job, batches: _ } if job.state() == JobState::Succeeded => job.clone(),
         Sighting::Unseen | Sighting::Missing | Sighting::Trouble(_) | Sighting::Job { .. } => {
-            match platform.export_job(id).await {
+            match source.job(id).await {
                 Ok(Some(job)) => Box::new(job),
-                Ok(None) => return Sighting::Missing,
-                Err(error) => return Sighting::Trouble(trouble(&error)),
+                Ok(None) => return Answer::seen(Sighting::Missing),
+                Err(error) => return Answer::failed(&error),
             }
         }
     };
     let batches = match job.state() {
-        JobState::Succeeded => batches(platform, &job).await,
+        JobState::Succeeded => batches(source, &job).await,
         JobState::Running | JobState::Failed | JobState::Cancelled | JobState::Unknown => {
             Batches::NotAsked
         }
     };
-    Sighting::Job { job, batches }
+    Answer::seen(Sighting::Job { job, batches })
 }
 
-async fn batches(platform: &Platform, job: &Job) -> Batches {
+async fn batches(source: &dyn Source, job: &Job) -> Batches {
     let ids: Vec<BatchId> = job.batches.iter().map(|batch| batch.id.clone()).collect();
     let answers: Vec<_> = stream::iter(ids)
         .map(|id| async move {
-            let batch = platform.batch(&id).await?;
+            let batch = source.batch(&id).await?;
             Ok::<_, PlatformError>((id, batch))
         })
         .buffered(CONCURRENT_BATCHES)

@@ -9,44 +9,42 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
-use kube::runtime::reflector::ObjectRef;
 use tokio::{sync::Notify, time::Instant};
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    ask::{ask, is_final, kind, waits_for_batches},
+    ask::{Answer, Sent, is_final, kind, waits_for_batches},
     echo::{Echoes, Learned, Place},
     list::{ListReading, Lists},
-    pace::{Intervals, Pace, interval},
+    pace::{Intervals, Pace},
+    source::Source,
+    tick::Desk,
+    took::Took,
 };
 use crate::{
-    api::{ExportJob, Target},
+    api::Target,
     decide::export::{Echo, Sighting},
+    governor::Lane,
     platform::{Job, JobId, Platform},
 };
 
-/// How many jobs are asked for at once: enough that one slow reply delays nobody much, few enough
-/// that a restart with hundreds of jobs is no flood.
-const CONCURRENT_POLLS: usize = 8;
 /// How many failed polls in a row make trouble worth a status write.
 const TROUBLE_AFTER: u32 = 3;
 
 /// A job to follow.
 #[derive(Clone)]
 pub struct Follow {
-    /// The object to wake.
-    pub object: ObjectRef<ExportJob>,
-    /// Its UID.
+    /// The object's UID.
     pub uid: String,
+    /// Wakes the object.
+    pub wake: Wake,
     /// The job.
     pub job: JobId,
     /// Whom to ask.
-    pub platform: Platform,
-    /// The tenant that has it.
-    pub tenant: Target,
+    pub client: Client,
+    /// Where it exports to: tenant and dataset.
+    pub target: Target,
     /// The request id of the request that made it.
     pub request_id: String,
     /// When the job began, by the platform's clock.
@@ -57,8 +55,19 @@ pub struct Follow {
     pub pace: Pace,
 }
 
+/// Whom to ask: the jobs of one client are asked for together.
+#[derive(Clone)]
+pub struct Client {
+    /// For polls.
+    pub(super) polls: Arc<dyn Source>,
+    /// For what somebody waits for.
+    looks: Arc<dyn Source>,
+    /// Whose jobs it sees, and what tells it from other clients of the same tenant.
+    pub(super) key: Arc<Key>,
+}
+
 /// Wakes an object.
-pub type Wake = Box<dyn Fn(ObjectRef<ExportJob>) + Send + Sync>;
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
 /// Told that it was learned whether a tenant shows request ids.
 pub type OnLearned = Box<dyn Fn(&Target) + Send + Sync>;
 
@@ -68,40 +77,85 @@ pub struct Links {
     pub echoes: Arc<Echoes>,
     /// The readings of lists.
     pub lists: Arc<Lists>,
-    /// Wakes an object.
-    pub wake: Wake,
-    /// Told that something was learned of a tenant.
-    pub learned: OnLearned,
 }
 
-/// What the platform last said of every job that is followed.
+/// What the platform last said of every job that is followed, for the whole process.
 ///
 /// # Guarantees
 ///
-/// - A job is polled at least `min` apart, and at most `max` (and a tenth) apart.
+/// - A job is polled at least `min` apart, unless the list is read for others; and at most `max`
+///   (and a tenth) apart.
+/// - Jobs of one client that fall due together are asked for with the fewest calls.
 /// - Its object is woken when what the platform says of it changes in kind, not at every poll.
 /// - A job that ended is asked for no more.
 pub struct Board {
-    entries: Mutex<HashMap<String, Entry>>,
-    changed: Notify,
-    intervals: Intervals,
-    links: Links,
+    pub(super) entries: Mutex<HashMap<String, Entry>>,
+    pub(super) desks: Mutex<HashMap<Arc<Key>, Desk>>,
+    pub(super) changed: Notify,
+    /// When the next round is expected; none: one is begun at every change. Written and read with
+    /// the entries locked.
+    pub(super) wakes: Mutex<Option<Instant>>,
+    pub(super) intervals: Intervals,
+    pub(super) links: Links,
+    learned: Mutex<Vec<OnLearned>>,
+    took: Took,
 }
 
-struct Entry {
-    follow: Follow,
-    sighting: Sighting,
-    due: Due,
+/// What is asked for together: the jobs of one tenant, by one client.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    /// The tenant; no dataset.
+    pub(super) tenant: Target,
+    stamp: String,
+}
+
+impl Client {
+    /// A client of a tenant, told from others by its stamp.
+    #[must_use]
+    pub fn new(platform: &Platform, tenant: Target, stamp: String) -> Self {
+        Self {
+            polls: Arc::new(platform.lane(Lane::Poll)),
+            looks: Arc::new(platform.lane(Lane::Cancel)),
+            key: Arc::new(Key { tenant, stamp }),
+        }
+    }
+
+    /// The same with another source, as tests need it.
+    #[cfg(test)]
+    pub(super) fn of(source: Arc<dyn Source>, tenant: Target) -> Self {
+        Self {
+            polls: Arc::clone(&source),
+            looks: source,
+            key: Arc::new(Key {
+                tenant,
+                stamp: String::new(),
+            }),
+        }
+    }
+
+    pub(super) fn tenant(&self) -> &Target {
+        &self.key.tenant
+    }
+}
+
+pub(super) struct Entry {
+    pub(super) follow: Follow,
+    pub(super) sighting: Sighting,
+    pub(super) due: Due,
+    /// The interval that led to it.
+    pub(super) interval: Duration,
     failures: u32,
-    search: Search,
+    pub(super) search: Search,
     /// Other jobs of the same request.
     doubles: Vec<Job>,
     life: Life,
+    /// Records before it in the list, and when that was seen.
+    pub(super) place: Option<(usize, Instant)>,
 }
 
 /// Whether other jobs of the same request were looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Search {
+pub(super) enum Search {
     At(Instant),
     /// A reading is under way.
     Asked,
@@ -118,7 +172,7 @@ enum Life {
 
 /// When a job is asked for next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due {
+pub(super) enum Due {
     At(Instant),
     /// A poll is under way.
     Asked,
@@ -132,14 +186,28 @@ impl Board {
     pub fn new(intervals: Intervals, links: Links) -> Self {
         Self {
             entries: Mutex::default(),
+            desks: Mutex::default(),
             changed: Notify::new(),
+            wakes: Mutex::new(None),
             intervals,
             links,
+            learned: Mutex::default(),
+            took: Took::default(),
         }
     }
 
-    /// Follows a job from now on; at once if it was not followed yet. With a new platform (a
-    /// rotated credential) the job is asked for by that one from its next poll on.
+    /// Has somebody told when it was learned whether a tenant shows request ids.
+    pub fn tell(&self, learned: OnLearned) {
+        lock(&self.learned).push(learned);
+    }
+
+    /// An export into this dataset succeeded: how long it took tells when to expect the next.
+    pub fn took(&self, target: &Target, ended: Timestamp, took: Duration) {
+        self.took.note(target, ended, took);
+    }
+
+    /// Follows a job from now on. With a new client (a rotated credential) the job is asked for by
+    /// that one from its next poll on.
     pub fn follow(&self, follow: Follow) {
         let mut entries = self.entries();
         match entries.get_mut(&follow.uid) {
@@ -147,33 +215,66 @@ impl Board {
                 let news = entry.follow.pace != follow.pace;
                 entry.follow = follow;
                 if news && let Due::At(at) = entry.due {
-                    let soon = interval(self.intervals, age(&entry.follow), entry.follow.pace);
-                    entry.due = Due::At(at.min(Instant::now() + soon));
-                    drop(entries);
-                    self.changed.notify_one();
+                    let soon = self.interval(&entry.follow, &entry.sighting);
+                    let at = at.min(Instant::now() + soon);
+                    entry.due = Due::At(at);
+                    entry.interval = soon;
+                    self.wake_by(at);
                 }
             }
             Some(_) | None => {
                 let uid = follow.uid.clone();
-                let (sighting, due) = (Sighting::Unseen, Due::At(Instant::now()));
-                let left = follow.settled.duration_since(follow.platform.now());
+                let left = follow.settled.duration_since(follow.client.polls.now());
                 let search = Instant::now() + Duration::try_from(left).unwrap_or_default();
+                let (first, interval) = self.first(&follow);
+                let first = Instant::now() + first;
+                self.wake_by(first.min(search));
                 entries.insert(
                     uid,
                     Entry {
                         follow,
-                        sighting,
-                        due,
+                        sighting: Sighting::Unseen,
+                        due: Due::At(first),
+                        interval,
                         failures: 0,
                         search: Search::At(search),
                         doubles: Vec::new(),
                         life: Life::Followed,
+                        place: None,
                     },
                 );
-                drop(entries);
-                self.changed.notify_one();
             }
         }
+    }
+
+    /// When a job is asked for first, and its interval. One that ran before it was followed (after
+    /// a restart, with all others) at any time of its interval; a new one at once, if it tells
+    /// whether the tenant shows request ids.
+    fn first(&self, follow: &Follow) -> (Duration, Duration) {
+        let interval = self.interval(follow, &Sighting::Unseen);
+        let first = match (follow.pace, self.links.echoes.of(follow.client.tenant())) {
+            (Pace::Stopping, _) | (Pace::Running, Echo::Unknown) => Duration::ZERO,
+            (Pace::Running, Echo::Yes | Echo::No) if age(follow) < self.intervals.min => interval,
+            (Pace::Running, Echo::Yes | Echo::No) => interval.mul_f64(rand::random()),
+        };
+        (first, interval)
+    }
+
+    /// Has a round begin by this time. The entries are locked.
+    fn wake_by(&self, at: Instant) {
+        if lock(&self.wakes).is_none_or(|wakes| at < wakes) {
+            self.changed.notify_one();
+        }
+    }
+
+    fn interval(&self, follow: &Follow, sighting: &Sighting) -> Duration {
+        let pace = if waits_for_batches(sighting) {
+            Pace::Stopping
+        } else {
+            follow.pace
+        };
+        let took = self.took.of(&follow.target);
+        self.intervals.next(age(follow), took, pace)
     }
 
     /// What the platform last said of the job of the object with this UID.
@@ -229,7 +330,7 @@ impl Board {
         if let Some(Entry { follow, .. }) = entry {
             self.links
                 .echoes
-                .forget(&follow.tenant, follow.job.as_str());
+                .forget(follow.client.tenant(), follow.job.as_str());
         }
     }
 
@@ -237,9 +338,7 @@ impl Board {
     /// requests that made the jobs of this board.
     pub fn take_reading(&self, tenant: &Target, reading: &ListReading) {
         let learned = self.links.echoes.learn(tenant, Place::List, &reading.jobs);
-        if learned == Learned::Something {
-            (self.links.learned)(tenant);
-        }
+        self.tell_if(learned, tenant);
         let mut by_request: HashMap<&str, Vec<&Job>> = HashMap::new();
         for job in &reading.jobs {
             if let Some(id) = &job.request_id {
@@ -248,7 +347,7 @@ impl Board {
         }
         let mut over = Vec::new();
         for (uid, entry) in self.entries().iter_mut() {
-            if entry.follow.tenant != *tenant {
+            if entry.follow.client.tenant() != tenant {
                 continue;
             }
             let same = by_request.get(entry.follow.request_id.as_str());
@@ -262,7 +361,7 @@ impl Board {
                 entry.search = Search::Done;
             }
             if !doubles.is_empty() {
-                (self.links.wake)(entry.follow.object.clone());
+                (entry.follow.wake)();
             }
             entry.doubles = doubles;
             if entry.is_over() {
@@ -276,203 +375,84 @@ impl Board {
 
     /// Asks for a job at once, beside its schedule, and follows it from then on.
     pub async fn look(&self, follow: Follow) -> Sighting {
-        let uid = follow.uid.clone();
         self.follow(follow.clone());
-        let sighting = self.ask(&follow, &Sighting::Unseen).await;
-        self.take(&uid, sighting.clone(), Tell::Nobody);
+        let source = &*follow.client.looks;
+        let answer = self.ask(source, &follow, &Sighting::Unseen).await;
+        // Somebody waits for it: that nothing could be asked is an answer too.
+        let answer = Answer {
+            sent: Sent::Yes,
+            ..answer
+        };
+        let sighting = answer.sighting.clone();
+        self.take(&follow, answer, Tell::Nobody);
         sighting
     }
 
-    /// Asks for jobs as they fall due, until the token is cancelled.
-    pub async fn run(&self, shutdown: CancellationToken) {
-        shutdown.run_until_cancelled(self.turn()).await;
-    }
-
-    async fn turn(&self) {
-        let mut asking = FuturesUnordered::new();
-        loop {
-            let now = Instant::now();
-            while asking.len() < CONCURRENT_POLLS
-                && let Some(work) = self.next_work(now)
-            {
-                asking.push(self.work(work));
-            }
-            let full = asking.len() >= CONCURRENT_POLLS;
-            let due = self.next_due().filter(|_| !full);
-            tokio::select! {
-                Some(()) = asking.next() => {}
-                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-                () = self.changed.notified() => {}
-            }
-        }
-    }
-
-    fn next_work(&self, now: Instant) -> Option<Work> {
-        self.next_to_search(now)
-            .map(|follow| Work::Search(Box::new(follow)))
-            .or_else(|| {
-                self.next_to_ask(now)
-                    .map(|(follow, before)| Work::Poll(Box::new(follow), before))
-            })
-    }
-
-    async fn work(&self, work: Work) {
-        match work {
-            Work::Poll(follow, before) => {
-                let sighting = self.ask(&follow, &before).await;
-                self.take(&follow.uid, sighting, Tell::Object);
-            }
-            Work::Search(follow) => self.search(&follow).await,
-        }
-    }
-
-    /// Looks for other jobs of the requests of a tenant.
-    async fn search(&self, follow: &Follow) {
-        let Follow {
-            platform, tenant, ..
-        } = follow;
-        let oldest = self.oldest(tenant).unwrap_or(follow.began);
-        match self.links.lists.read(platform, tenant, oldest).await {
-            Ok(reading) => self.take_reading(tenant, &reading),
-            Err(error) => debug!(%error, "the list of jobs was not read"),
-        }
-        // A reading that failed, or began by a clock that was a little behind, is made again.
-        if let Some(entry) = self.entries().get_mut(&follow.uid)
-            && entry.search == Search::Asked
-        {
-            entry.search = Search::At(Instant::now() + self.intervals.min);
-        }
-    }
-
-    /// When the oldest job of a tenant began whose other jobs are still to be looked for.
-    fn oldest(&self, tenant: &Target) -> Option<Timestamp> {
-        let entries = self.entries();
-        let open = entries
-            .values()
-            .filter(|entry| entry.follow.tenant == *tenant && entry.search != Search::Done);
-        open.map(|entry| entry.follow.began).min()
-    }
-
-    /// The next job whose other jobs are due to be looked for; of those of one tenant, one.
-    fn next_to_search(&self, now: Instant) -> Option<Follow> {
-        let mut entries = self.entries();
-        let due: Vec<String> = entries
-            .iter()
-            .filter(|(_, entry)| matches!(entry.search, Search::At(at) if at <= now))
-            .map(|(uid, _)| uid.clone())
-            .collect();
-        let mut next = None;
-        for uid in due {
-            let Some(entry) = entries.get_mut(&uid) else {
-                continue;
-            };
-            match self.links.echoes.of(&entry.follow.tenant) {
-                Echo::Yes => {
-                    entry.search = Search::Asked;
-                    next = Some(entry.follow.clone());
+    pub(super) fn tell_if(&self, learned: Learned, tenant: &Target) {
+        match learned {
+            Learned::Something => {
+                for learned in &*lock(&self.learned) {
+                    learned(tenant);
                 }
-                // Nothing tells them apart.
-                Echo::No | Echo::Unknown => entry.search = Search::Done,
             }
-            if next.is_some() {
-                break;
-            }
+            Learned::Nothing => {}
         }
-        entries.retain(|_, entry| !entry.is_over());
-        next
-    }
-
-    fn next_to_ask(&self, now: Instant) -> Option<(Follow, Sighting)> {
-        let mut entries = self.entries();
-        let entry = entries
-            .values_mut()
-            .find(|entry| matches!(entry.due, Due::At(at) if at <= now))?;
-        entry.due = Due::Asked;
-        Some((entry.follow.clone(), entry.sighting.clone()))
-    }
-
-    fn next_due(&self) -> Option<Instant> {
-        let entries = self.entries();
-        let polls = entries.values().filter_map(|entry| match entry.due {
-            Due::At(at) => Some(at),
-            Due::Asked | Due::Never => None,
-        });
-        let searches = entries.values().filter_map(|entry| match entry.search {
-            Search::At(at) => Some(at),
-            Search::Asked | Search::Done => None,
-        });
-        polls.chain(searches).min()
-    }
-
-    /// Asks for a job, and learns from it.
-    async fn ask(&self, follow: &Follow, before: &Sighting) -> Sighting {
-        let sighting = ask(&follow.platform, &follow.job, before).await;
-        if let Sighting::Job { job, batches: _ } = &sighting {
-            let learned = self
-                .links
-                .echoes
-                .learn(&follow.tenant, Place::Get, [&**job]);
-            if learned == Learned::Something {
-                (self.links.learned)(&follow.tenant);
-            }
-        }
-        sighting
     }
 
     /// Takes an answer in, sets the next poll, and wakes the object if the answer is of another
     /// kind than the one before.
-    fn take(&self, uid: &str, answer: Sighting, tell: Tell) {
+    pub(super) fn take(&self, follow: &Follow, answer: Answer, tell: Tell) {
         let mut entries = self.entries();
-        let Some(entry) = entries.get_mut(uid) else {
+        // What is known of one job says nothing of the next of the same object.
+        let entry = entries.get_mut(&follow.uid);
+        let Some(entry) = entry.filter(|entry| entry.follow.job == follow.job) else {
             return;
         };
-        let age = age(&entry.follow);
-        let interval = interval(self.intervals, age, entry.follow.pace);
-        entry.failures = match answer {
-            Sighting::Trouble(_) => entry.failures.saturating_add(1),
-            Sighting::Unseen | Sighting::Missing | Sighting::Job { .. } => 0,
+        let Answer {
+            sighting,
+            floor,
+            sent,
+        } = answer;
+        entry.failures = match (&sighting, sent) {
+            (_, Sent::No) => entry.failures,
+            (Sighting::Trouble(_), Sent::Yes) => entry.failures.saturating_add(1),
+            (Sighting::Unseen | Sighting::Missing | Sighting::Job { .. }, Sent::Yes) => 0,
         };
         // One failed poll says little: what was seen before stands until trouble lasts.
-        let answer = match answer {
-            trouble @ Sighting::Trouble(_) if entry.failures < TROUBLE_AFTER => {
-                match &entry.sighting {
-                    Sighting::Unseen => trouble,
-                    seen => seen.clone(),
-                }
+        let sighting = match (&sighting, sent, &entry.sighting) {
+            (_, Sent::No, before) => before.clone(),
+            (Sighting::Trouble(_), Sent::Yes, Sighting::Unseen) => sighting,
+            (Sighting::Trouble(_), Sent::Yes, before) if entry.failures < TROUBLE_AFTER => {
+                before.clone()
             }
-            answer => answer,
+            (_, Sent::Yes, _) => sighting,
         };
-        entry.due = if is_final(&answer) || entry.life == Life::Ended {
+        entry.interval = self.interval(&entry.follow, &sighting);
+        entry.due = if is_final(&sighting) || entry.life == Life::Ended {
             Due::Never
         } else {
-            Due::At(Instant::now() + interval)
+            let wait = jittered(entry.interval).max(floor.unwrap_or_default());
+            Due::At(Instant::now() + wait)
         };
         // While batches are waited for a deadline runs, which the pass looks at.
-        let news = kind(&answer) != kind(&entry.sighting)
+        let news = kind(&sighting) != kind(&entry.sighting)
             || waits_for_batches(&entry.sighting)
-            || waits_for_batches(&answer);
-        debug!(job = %entry.follow.job, object = %entry.follow.object, ?interval, news, "polled");
-        entry.sighting = answer;
+            || waits_for_batches(&sighting);
+        debug!(job = %entry.follow.job, interval = ?entry.interval, news, "polled");
+        entry.sighting = sighting;
         if news && tell == Tell::Object {
-            (self.links.wake)(entry.follow.object.clone());
+            (entry.follow.wake)();
         }
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
-        // Nothing that holds this lock can panic half-way through a change.
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn entries(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+        lock(&self.entries)
     }
-}
-
-/// One call, or one reading.
-enum Work {
-    Poll(Box<Follow>, Sighting),
-    Search(Box<Follow>),
 }
 
 impl Entry {
     /// Whether nobody wants to know anything more.
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         match (self.life, self.search) {
             (Life::Followed, _) | (Life::Ended, Search::At(_) | Search::Asked) => false,
             (Life::Ended, Search::Done) => self.doubles.is_empty(),
@@ -482,12 +462,22 @@ impl Entry {
 
 /// Whether an answer wakes its object.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Tell {
+pub(super) enum Tell {
     Object,
     Nobody,
 }
 
+/// Up to a tenth longer, so that jobs that began together do not stay together.
+fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(1.0 + rand::random::<f64>() / 10.0)
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that holds these locks can panic half-way through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn age(follow: &Follow) -> Duration {
-    let age = follow.platform.now().duration_since(follow.began);
+    let age = follow.client.polls.now().duration_since(follow.began);
     Duration::try_from(age).unwrap_or_default()
 }

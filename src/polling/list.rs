@@ -13,14 +13,15 @@ use jiff::Timestamp;
 use tokio::{runtime::Handle, time::Instant};
 use tracing::debug;
 
+use super::source::Source;
 use crate::{
     api::Target,
     decide::export::{Depth, Quality},
-    platform::{Job, JobPage, Platform, PlatformError},
+    platform::{Job, JobPage, PlatformError},
 };
 
 /// Records of one page. Public clients ask for as many; no document names a maximum.
-const PAGE: u32 = 100;
+pub(super) const PAGE: u32 = 100;
 /// Pages after which a reading is given up: fifty thousand jobs.
 const PAGES: usize = 500;
 
@@ -72,12 +73,11 @@ impl Lists {
     /// As [`Platform::export_jobs`]: any page that fails ends the reading.
     pub async fn read(
         &self,
-        platform: &Platform,
+        source: &dyn Source,
         tenant: &Target,
         since: Timestamp,
     ) -> Result<Arc<ListReading>, PlatformError> {
-        self.read_after(platform, tenant, since, Instant::now())
-            .await
+        self.read_after(source, tenant, since, Instant::now()).await
     }
 
     /// As [`read`](Self::read), but a reading does that began after `began`, if it is at hand: for
@@ -88,7 +88,7 @@ impl Lists {
     /// As [`read`](Self::read).
     pub async fn read_after(
         &self,
-        platform: &Platform,
+        source: &dyn Source,
         tenant: &Target,
         since: Timestamp,
         began: Instant,
@@ -99,7 +99,7 @@ impl Lists {
             let mut wanted = slot.wanted();
             *wanted = Some(wanted.map_or(since, |already| already.min(since)));
         }
-        slot.read(platform, since, began).await
+        slot.read(source, since, began).await
     }
 
     fn enter(&self, tenant: &Target) -> Asking {
@@ -149,7 +149,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Slot {
     async fn read(
         &self,
-        platform: &Platform,
+        source: &dyn Source,
         since: Timestamp,
         began: Instant,
     ) -> Result<Arc<ListReading>, PlatformError> {
@@ -162,7 +162,7 @@ impl Slot {
         }
         let wanted = self.wanted().take();
         let since = wanted.map_or(since, |wanted| wanted.min(since));
-        let reading = Arc::new(read(platform, since).await?);
+        let reading = Arc::new(read(source, since).await?);
         *latest = Some(Arc::clone(&reading));
         Ok(reading)
     }
@@ -181,8 +181,8 @@ impl ListReading {
 }
 
 /// Reads pages, newest first, until a record older than `since` or the end.
-async fn read(platform: &Platform, since: Timestamp) -> Result<ListReading, PlatformError> {
-    let (began, began_here) = (platform.now(), Instant::now());
+async fn read(source: &dyn Source, since: Timestamp) -> Result<ListReading, PlatformError> {
+    let (began, began_here) = (source.now(), Instant::now());
     let mut jobs: Vec<Job> = Vec::new();
     let mut seen = HashSet::new();
     let mut quality = Quality::Clean;
@@ -190,7 +190,7 @@ async fn read(platform: &Platform, since: Timestamp) -> Result<ListReading, Plat
     let mut cursor = None;
     let mut before: Option<Job> = None;
     for pages in 1..=PAGES {
-        let page = platform.export_jobs(cursor.as_ref(), PAGE).await?;
+        let page = source.page(cursor.as_ref(), PAGE).await?;
         if !follows(before.as_ref(), &page) {
             quality = Quality::Flawed;
         }

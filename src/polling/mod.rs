@@ -5,9 +5,16 @@ mod board;
 mod echo;
 mod list;
 mod pace;
+mod plan;
+mod source;
+#[cfg(test)]
+mod tests;
+mod tick;
+mod took;
 
 pub(crate) use ask::trouble;
-pub use board::{Board, Follow, Links};
+pub use board::{Board, Client, Follow, Links, OnLearned, Wake};
 pub use echo::{Echoes, Learned, Place};
 pub use list::{ListReading, Lists};
 pub use pace::{Intervals, Pace};
+pub use source::Source;

@@ -14,6 +14,7 @@ use super::super::{
 use crate::{
     api::{PlatformConnection, PlatformConnectionSpec, Reason, Target},
     decide::{Cause, Need, connection::Failure, request::hexadecimal},
+    governor::{Account, Allowance},
     platform::{self, Consequence, Credential, CredentialPart, PlatformError},
 };
 
@@ -167,6 +168,26 @@ pub(super) fn target(spec: &PlatformConnectionSpec) -> Target {
         organization_id: spec.organization_id.clone(),
         sandbox: spec.sandbox.clone(),
         dataset_id: None,
+    }
+}
+
+/// Whose budget it is: Adobe's gateway counts by the API key.
+pub(super) fn account(spec: &PlatformConnectionSpec, credential: &Credential) -> Account {
+    let api_key = match credential {
+        Credential::OAuthServerToServer { client_id, .. } => client_id,
+        Credential::AccessToken { api_key, .. } => api_key,
+    };
+    Account {
+        endpoint: target(spec).platform,
+        api_key: api_key.clone(),
+    }
+}
+
+/// What the connection's budget allows.
+pub(super) fn allowance(spec: &PlatformConnectionSpec) -> Allowance {
+    Allowance {
+        requests_per_minute: spec.requests_per_minute(),
+        max_running_exports: spec.max_running_exports(),
     }
 }
 

@@ -1,16 +1,20 @@
 //! The pass over a `PlatformConnection`: is its credential there, does it work, and who needs it?
 
+pub(super) mod budget;
 mod credential;
 mod hold;
 mod report;
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{ResourceExt, runtime::controller::Action};
+use kube::{
+    ResourceExt,
+    runtime::{controller::Action, reflector::ObjectRef},
+};
 use tokio::time::Instant;
 
 use self::{
-    credential::{endpoints, failure, secret, stamp, target},
+    credential::{account, allowance, endpoints, failure, secret, stamp, target},
     hold::Step,
     report::{announce, report, shown},
 };
@@ -28,6 +32,7 @@ use crate::{
         Life, Need,
         connection::{Before, Check, Facts, Plan, Situation, Use, decide},
     },
+    governor::{Budget, Caller, Lane, Wake},
     platform::{self, Credential, Platform},
 };
 
@@ -80,6 +85,7 @@ pub async fn pass(connection: &PlatformConnection, context: &Context) -> Result<
                     echoes_request_id: shown(echo, connection),
                     ..report(connection, &situation, expires, now)
                 };
+                let status = budget::told(connection, &key, shared, status);
                 announce(connection, shared, &status).await;
                 context.write_status(connection, status).await?;
                 return Ok(again(&situation, connection, shared));
@@ -169,6 +175,12 @@ fn client(
     };
     let stamp = stamp(spec, &endpoints, &credential);
     let target = target(spec);
+    let budget = shared.governor.join(
+        &key.to_string(),
+        account(spec, &credential),
+        allowance(spec),
+        probe(connection, key, shared),
+    );
     let remembered = connection.status.as_ref().and_then(|s| s.echoes_request_id);
     shared.submissions.echoes.remember(&target, remembered);
     if let Some(cause) = shared.submissions.distrusted_for(&target) {
@@ -178,11 +190,19 @@ fn client(
     if let Some(tenant) = known.filter(|tenant| tenant.stamp == stamp) {
         return Some(Need::Met(tenant));
     }
-    Some(match build(spec, endpoints, credential, shared) {
+    let namespace: Arc<str> = Arc::from(key.namespace.as_str());
+    let caller = Caller {
+        lane: Lane::Prepare,
+        namespace: Arc::clone(&namespace),
+    };
+    let governed = (Arc::clone(&budget), caller);
+    Some(match build(spec, endpoints, credential, governed, shared) {
         Ok(platform) => Need::Met(Tenant {
             stamp,
             platform,
             target,
+            namespace,
+            budget,
             checked: None,
             standing: Standing::NotReady,
         }),
@@ -190,10 +210,21 @@ fn client(
     })
 }
 
+/// Has the connection checked, by a call that asks whether the platform may be called again.
+fn probe(connection: &PlatformConnection, key: &ConnectionKey, shared: &Shared) -> Wake {
+    let (tenants, connections) = (Arc::clone(&shared.tenants), Arc::clone(&shared.connections));
+    let (key, object) = (key.clone(), ObjectRef::from_obj(connection));
+    Arc::new(move || {
+        tenants.suspect(&key);
+        connections.poke(object.clone());
+    })
+}
+
 fn build(
     spec: &PlatformConnectionSpec,
     endpoints: platform::Endpoints,
     credential: Credential,
+    (budget, caller): (Arc<Budget>, Caller),
     shared: &Shared,
 ) -> Result<Platform, platform::PlatformError> {
     let metrics = Arc::clone(&shared.metrics);
@@ -204,6 +235,8 @@ fn build(
         credential,
     );
     settings.timeouts = shared.settings.timeouts;
+    settings.budget = Some(budget);
+    settings.caller = caller;
     settings
         .extra_root_certificates
         .clone_from(&shared.settings.certificates);
@@ -220,7 +253,11 @@ async fn check(seen: &mut Seen, connection: &PlatformConnection, key: &Connectio
     else {
         return;
     };
-    let result = tenant.platform.sandboxes().await;
+    let lane = match tenant.standing {
+        Standing::Ready => Lane::Drift,
+        Standing::NotReady | Standing::Retired => Lane::Prepare,
+    };
+    let result = tenant.platform.lane(lane).sandboxes().await;
     facts.check = match &result {
         Ok(sandboxes) => Check::Sandboxes(sandboxes.clone()),
         Err(error) => Check::Failed(failure(error, connection, key)),
@@ -255,6 +292,12 @@ fn settle(
         (_, None) => shared.tenants.suspend(key),
     };
     if changed == Changed::Yes {
+        // What runs has its slots before anything new asks for one.
+        if let Some(tenant) = shared.tenants.get(key) {
+            for uid in context.running_with(key) {
+                tenant.budget.runs(&uid);
+            }
+        }
         context.wake_users_of(&connection.name_any(), &key.namespace);
     }
 }

@@ -98,6 +98,7 @@ pub(super) fn report(
         sandbox,
         token_expires_at: expiry(before.token_expires_at, expires),
         echoes_request_id: before.echoes_request_id,
+        budget: before.budget,
         last_handled_reconcile_at: latest(connection),
     }
 }

@@ -23,6 +23,7 @@ use crate::{
         creation::{Posted, posted},
         dataset::{Lookup, Namesakes},
     },
+    governor::Permit,
     platform::{Dataset, DatasetId, Fence, PlatformError},
 };
 
@@ -41,12 +42,13 @@ pub(super) async fn post(
     tenant: &Tenant,
     submission: DatasetSubmission,
     body: &Value,
+    permit: Permit,
 ) -> CameTo {
     let clock = tenant.platform.clock().clone();
     let fence = Fence::until(submission.send_before, clock)
         .closed_by(context.shared.shutdown.clone())
         .only_while(context.shared.leadership.check());
-    let result = tenant.platform.create_dataset(body, &fence).await;
+    let result = tenant.platform.create_dataset(body, &fence, permit).await;
     let now = tenant.platform.now();
     came_to(dataset, context, submission, result, now).await
 }

@@ -7,9 +7,12 @@ mod observe;
 mod readings;
 mod report;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use kube::{ResourceExt, runtime::controller::Action};
+use kube::{
+    ResourceExt,
+    runtime::{controller::Action, reflector::ObjectRef},
+};
 use tokio::time::Instant;
 
 use self::{
@@ -18,7 +21,12 @@ use self::{
     observe::{Memory, Seen, observe},
 };
 use super::{
-    Context, PassError, events::Tone, finalizers::Finalize, holds::Held, jittered, requests,
+    Context, PassError,
+    events::Tone,
+    finalizers::Finalize,
+    holds::Held,
+    jittered, requests,
+    tenants::{ConnectionKey, Tenant},
 };
 use crate::{
     api::{DATASET_FINALIZER, ProfileDataset, Reason},
@@ -27,6 +35,7 @@ use crate::{
         connection::Failure,
         dataset::{Effort, Facts, Jobs, Lookup, Plan, Situation, Users, decide},
     },
+    governor::Permit,
     platform::{Consequence, Dataset, PlatformError},
 };
 
@@ -60,6 +69,12 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
     if is_live && context.is_yet_to_be_seen(&namespace, &dataset.spec.connection_ref.name) {
         return Ok(Action::await_change());
     }
+    let key = ConnectionKey::new(&namespace, &dataset.spec.connection_ref.name);
+    let uid = dataset.uid().unwrap_or_default();
+    let crowd = &context.shared.dataset_crowd;
+    let Some(_inside) = crowd.enter(key, &uid, wake(dataset, context)) else {
+        return Ok(Action::await_change());
+    };
     begin(dataset, context);
     let mut object = dataset.clone();
     let mut memory = Memory::default();
@@ -119,19 +134,24 @@ async fn act(
         Plan::FindByTag => find_by_tag(&object, context, tenant, memory).await?,
         Plan::FindNamesakes => find_namesakes(&object, context, tenant, memory).await?,
         Plan::Intend(submission) => {
-            // The token comes before the intent: nothing may queue between it and the request.
-            if let Err(error) = tenant.platform.authenticate().await {
-                memory.lookup = Some(failed(&error));
-            } else {
-                memory.held = Some(submission.r#try.clone());
-                let status = report::intended(&object, tenant, submission);
-                object = context.write_status(&object, status).await?;
+            // Token and turn come before the intent: nothing may queue between it and the request.
+            match ready_to_create(tenant).await {
+                Err(error) => memory.lookup = Some(failed(&error)),
+                Ok(permit) => {
+                    memory.permit = Some(permit);
+                    memory.held = Some(submission.r#try.clone());
+                    let status = report::intended(&object, tenant, submission);
+                    object = context.write_status(&object, status).await?;
+                }
             }
         }
         Plan::Post(submission, body) => {
             memory.held = None;
             memory.lookup = None;
-            match post(&object, context, tenant, submission, &body).await {
+            let Some(permit) = memory.permit.take() else {
+                return Err(PassError::Incomplete("turn"));
+            };
+            match post(&object, context, tenant, submission, &body, permit).await {
                 CameTo::Recorded(status, wait) => {
                     object = context.write_status(&object, *status).await?;
                     if let Some(wait) = wait {
@@ -173,6 +193,19 @@ async fn act(
         Plan::Hold | Plan::LetGo | Plan::Release(_) | Plan::Rest(_) => {}
     }
     Ok(Step::On(Box::new(object)))
+}
+
+/// Has the object reconciled soon.
+fn wake(dataset: &ProfileDataset, context: &Context) -> Arc<dyn Fn() + Send + Sync> {
+    let datasets = Arc::clone(&context.shared.datasets);
+    let object = ObjectRef::from_obj(dataset);
+    Arc::new(move || datasets.poke(object.clone()))
+}
+
+/// Waits for all that a request to create needs.
+async fn ready_to_create(tenant: &Tenant) -> Result<Permit, PlatformError> {
+    tenant.platform.authenticate().await?;
+    tenant.platform.turn_to_create().await
 }
 
 /// What failed before an edit, or before a person asked, may go well now. A creation waits all the

@@ -19,6 +19,7 @@ use crate::{
         dataset::{Effort, Facts, Jobs, Lookup, Origin, Own, Record, Wanted, Word},
         request::Owner,
     },
+    governor::{Lane, Permit},
     platform::DatasetId,
 };
 
@@ -27,6 +28,8 @@ use crate::{
 pub(super) struct Memory {
     pub(super) lookup: Option<Lookup>,
     pub(super) held: Option<String>,
+    /// The turn of its request.
+    pub(super) permit: Option<Permit>,
     /// The Catalog rejected the request of the try on record.
     pub(super) rejected: Option<Cause>,
     /// What became of the change that this pass asked for.
@@ -62,7 +65,10 @@ pub(super) async fn observe(
         Life::Deleting => service(context, &namespace, &dataset.spec.connection_ref.name),
     };
     let (connection, tenant) = match connection {
-        Need::Met(tenant) => (Need::Met(tenant.target.clone()), Some(tenant)),
+        Need::Met(tenant) => (
+            Need::Met(tenant.target.clone()),
+            Some(tenant.lane(lane(dataset))),
+        ),
         Need::Waiting(cause) => (Need::Waiting(cause), None),
         Need::Wrong(cause) => (Need::Wrong(cause), None),
     };
@@ -106,6 +112,18 @@ pub(super) async fn observe(
         windows: shared.settings.limits.windows,
     };
     Ok(Seen { facts, tenant })
+}
+
+/// What calls for a dataset are for.
+fn lane(dataset: &ProfileDataset) -> Lane {
+    let status = dataset.status.as_ref();
+    let ready = status.is_some_and(|status| is_true(&status.conditions, ConditionType::Ready));
+    match (&dataset.metadata.deletion_timestamp, ready) {
+        (Some(_), _) => Lane::Cancel,
+        (None, true) => Lane::Drift,
+        // Exports wait for it.
+        (None, false) => Lane::Prepare,
+    }
 }
 
 /// The exports that run into a dataset. Before it is deleted those count as well that name it by

@@ -11,9 +11,10 @@ mod settle;
 mod stop;
 mod submit;
 mod tell;
+mod turn;
 mod wishes;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{
@@ -25,8 +26,11 @@ use self::observe::{Memory, Seen, observe};
 use self::stop::leave;
 use self::wishes::invalid_policy;
 use super::{
-    Context, PassError, finalizers::Finalize, namespaces::Surroundings, retry::Look,
-    tenants::Tenant,
+    Context, PassError,
+    finalizers::Finalize,
+    namespaces::Surroundings,
+    retry::Look,
+    tenants::{ConnectionKey, Tenant},
 };
 use crate::{
     api::{EXPORT_FINALIZER, ExportJob, ExportJobStatus, Reason, Submission},
@@ -35,7 +39,7 @@ use crate::{
         export::{Effect, Plan, Record, Situation, Surplus, decide, due_by},
     },
     platform::{Consequence, DatasetId, JobId, PlatformError, Refusal},
-    polling::{Follow, Pace, trouble},
+    polling::{Client, Follow, Pace, trouble},
 };
 
 /// The most steps of one pass: check the dataset, look, hold, intend, post, read the list, settle,
@@ -64,6 +68,14 @@ pub async fn pass(export: &ExportJob, context: &Context) -> Result<Action, PassE
     if awaits_connection(export, context) {
         return Ok(Action::await_change());
     }
+    let inside = context.connection_of(export).map(|connection| {
+        let key = ConnectionKey::new(&export.namespace().unwrap_or_default(), &connection);
+        let uid = export.uid().unwrap_or_default();
+        context.shared.crowd.enter(key, &uid, wake(export, context))
+    });
+    if let Some(None) = inside {
+        return Ok(Action::await_change());
+    }
     let mut object = Box::new(export.clone());
     let mut memory = Memory {
         surroundings: surroundings(export, context).await,
@@ -77,6 +89,7 @@ pub async fn pass(export: &ExportJob, context: &Context) -> Result<Action, PassE
         {
             context.hold_nothing_for(&seen.facts.identity.uid);
         }
+        turn::give_up(&seen, &plan.effect, context);
         match Box::pin(act(&object, context, &seen, plan, &mut memory)).await? {
             Next::Step(next) => object = next,
             Next::Rest(wait) => {
@@ -179,7 +192,7 @@ async fn act(
             settle::retry(export, context, seen, submission, &job, &situation).await
         }
         Effect::Follow(submission, job, until) => {
-            if let Some(follow) = follow(export, seen, &submission, job) {
+            if let Some(follow) = follow(export, context, seen, &submission, job) {
                 shared.board.follow(follow);
             }
             report(export, context, seen, &situation).await?;
@@ -189,7 +202,7 @@ async fn act(
         }
         Effect::Look(submission, job) => {
             let written = report(export, context, seen, &situation).await?;
-            match follow(&written, seen, &submission, job) {
+            match follow(&written, context, seen, &submission, job) {
                 Some(follow) => {
                     shared.board.look(follow).await;
                     memory.looked = true;
@@ -445,6 +458,7 @@ async fn look_at_dataset(tenant: &Tenant, id: &DatasetId) -> Result<(), Cause> {
 /// The export has ended: nothing of it is kept in memory but what finds other jobs of its request.
 fn ended(export: &ExportJob, context: &Context, uid: &str) {
     context.shared.board.ended(uid);
+    context.shared.governor.left(uid);
     context.shared.submissions.claims.release(uid);
     context.shared.retries.forget(uid);
     context.let_go_of(export);
@@ -456,14 +470,22 @@ fn is_stopping(export: &ExportJob) -> bool {
     export.metadata.deletion_timestamp.is_some() || export.status.as_ref().is_some_and(cancelled)
 }
 
-fn follow(export: &ExportJob, seen: &Seen, submission: &Submission, job: JobId) -> Option<Follow> {
+fn follow(
+    export: &ExportJob,
+    context: &Context,
+    seen: &Seen,
+    submission: &Submission,
+    job: JobId,
+) -> Option<Follow> {
     let status = export.status.as_ref();
+    let service = seen.service.as_ref()?;
+    let tenant = submission.target.tenant();
     Some(Follow {
-        object: ObjectRef::from_obj(export),
         uid: seen.facts.identity.uid.clone(),
+        wake: wake(export, context),
         job,
-        platform: seen.service.as_ref()?.platform.clone(),
-        tenant: submission.target.tenant(),
+        client: Client::new(&service.platform, tenant, service.stamp.clone()),
+        target: submission.target.clone(),
         request_id: submission.request_id.clone(),
         began: status
             .and_then(|status| status.start_time)
@@ -475,6 +497,13 @@ fn follow(export: &ExportJob, seen: &Seen, submission: &Submission, job: JobId) 
             Pace::Running
         },
     })
+}
+
+/// Has the object reconciled soon.
+fn wake(export: &ExportJob, context: &Context) -> Arc<dyn Fn() + Send + Sync> {
+    let exports = Arc::clone(&context.shared.exports);
+    let object = ObjectRef::from_obj(export);
+    Arc::new(move || exports.poke(object.clone()))
 }
 
 /// A call was refused for its credential: the connection looks at it again.

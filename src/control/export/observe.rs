@@ -28,6 +28,7 @@ use crate::{
         },
         request,
     },
+    governor::Permit,
     platform::{DatasetId, JobId},
 };
 
@@ -36,6 +37,8 @@ use crate::{
 pub(super) struct Memory {
     /// The nonce of the intent that this pass wrote and has not sent.
     pub(super) held: Option<String>,
+    /// The turn of its request.
+    pub(super) permit: Option<Permit>,
     /// What a look at the dataset said.
     pub(super) dataset: Option<Result<(), Cause>>,
     /// The platform's list, once it was read.

@@ -55,7 +55,7 @@ pub(super) async fn cancel(
             });
             let written = context.write_status(export, status).await?;
             // What the board has seen is older than this; the answer decides what is next.
-            if let Some(follow) = follow(&written, seen, &submission, job) {
+            if let Some(follow) = follow(&written, context, seen, &submission, job) {
                 shared.board.look(follow).await;
             }
             Ok(step(written))

@@ -15,6 +15,7 @@ use super::{
     Next,
     observe::{Memory, Seen},
     report, rest, step, suspect, tell,
+    turn::{self, Leave},
 };
 use crate::{
     api::{ExportJob, ExportJobStatus, Reason, Submission, SubmissionOutcome, whole_second},
@@ -43,7 +44,7 @@ struct Record {
 }
 
 /// Records the intent, once nothing is left that the request would have to wait for: the token is
-/// at hand and the dataset is taken.
+/// at hand, there is a slot and a turn for it, and the dataset is taken.
 pub(super) async fn intend(
     export: &ExportJob,
     context: &Context,
@@ -54,16 +55,32 @@ pub(super) async fn intend(
     let shared = &context.shared;
     let claims = &shared.submissions.claims;
     let uid = &seen.facts.identity.uid;
-    if let Some(tenant) = &seen.tenant
-        && let Err(error) = tenant.platform.authenticate().await
-    {
+    let Some(tenant) = &seen.tenant else {
+        return Err(PassError::Incomplete("connection"));
+    };
+    match turn::leave(export, context, seen, tenant) {
+        Leave::Granted(permit) => memory.permit = Some(permit),
+        Leave::Waits(cause) => {
+            report_waiting(export, context, seen, cause).await?;
+            return Ok(Next::Rest(Some(turn::watchdog())));
+        }
+        Leave::Soon(wait) => return Ok(Next::Rest(Some(wait))),
+    }
+    if let Err(error) = tenant.platform.authenticate().await {
+        shared.governor.left(uid);
         suspect(export, context, &error);
         return rest(export, context, seen, Situation::Waiting(trouble(&error))).await;
+    }
+    if !tenant.budget.is_open() {
+        // The token took its time, and the platform has asked for fewer calls meanwhile.
+        memory.permit = None;
+        return Ok(step(export.clone()));
     }
     if let Some(connection) = &seen.connection {
         match context.hold_for(export, uid, connection).await? {
             Need::Met(()) => {}
             Need::Waiting(cause) | Need::Wrong(cause) => {
+                shared.governor.left(uid);
                 return rest(export, context, seen, Situation::Waiting(cause)).await;
             }
         }
@@ -89,9 +106,22 @@ pub(super) async fn intend(
         Err(error) => {
             // Whether it was written is not known; the watch brings it if it was.
             claims.release(uid);
+            shared.governor.left(uid);
             Err(error)
         }
     }
+}
+
+/// Tells what an export waits for that others have.
+async fn report_waiting(
+    export: &ExportJob,
+    context: &Context,
+    seen: &Seen,
+    cause: Cause,
+) -> Result<(), PassError> {
+    let situation = Situation::Waiting(cause);
+    super::report(export, context, seen, &situation).await?;
+    Ok(())
 }
 
 /// Sends the request of an intent, and records what became of it.
@@ -108,12 +138,15 @@ pub(super) async fn post(
     let Some(tenant) = &seen.tenant else {
         return Err(PassError::Incomplete("connection"));
     };
+    let Some(permit) = memory.permit.take() else {
+        return Err(PassError::Incomplete("turn"));
+    };
     let platform = &tenant.platform;
     let fence = Fence::until(submission.send_before, platform.clock().clone())
         .closed_by(shared.shutdown.clone())
         .only_while(shared.leadership.check());
     let result = platform
-        .create_export_job(&submission.request_id, body, &fence)
+        .create_export_job(&submission.request_id, body, &fence, permit)
         .await;
     if let Err(error) = &result {
         suspect(export, context, error);

@@ -20,7 +20,9 @@ const DATASET: &str = r#"{"5ab540d0864cf0267448ead4": {
 
 /// Creates a dataset with an open fence.
 async fn create(platform: &Platform, body: &Value) -> Result<DatasetId, PlatformError> {
-    platform.create_dataset(body, &open(platform)).await
+    platform
+        .create_dataset(body, &open(platform), Permit::free())
+        .await
 }
 
 #[tokio::test]
@@ -45,7 +47,7 @@ async fn a_dataset_is_not_created_once_its_fence_is_closed() {
     let platform = stub.platform();
     let closed = Fence::until(platform.now(), Arc::clone(platform.clock()));
     let error = platform
-        .create_dataset(&json!({}), &closed)
+        .create_dataset(&json!({}), &closed, Permit::free())
         .await
         .unwrap_err();
     assert_eq!(error.consequence(), Consequence::NotSent);

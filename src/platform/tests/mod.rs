@@ -19,6 +19,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use url::Url;
 
 use super::*;
+use crate::governor::Permit;
 
 mod auth;
 mod catalog;
@@ -268,7 +269,12 @@ fn open(platform: &Platform) -> Fence {
 async fn submit(platform: &Platform) -> Result<Job, PlatformError> {
     let body = json!({"destination": {"datasetId": "d"}});
     platform
-        .create_export_job("r".repeat(32).as_str(), &body, &open(platform))
+        .create_export_job(
+            "r".repeat(32).as_str(),
+            &body,
+            &open(platform),
+            Permit::free(),
+        )
         .await
 }
 

@@ -132,7 +132,7 @@ async fn a_closed_fence_keeps_everything() {
     for fence in [late, open(&platform).closed_by(lost), unheld] {
         assert!(!fence.is_open());
         let error = platform
-            .create_export_job("r", &json!({}), &fence)
+            .create_export_job("r", &json!({}), &fence, Permit::free())
             .await
             .unwrap_err();
         assert_eq!(
@@ -152,7 +152,7 @@ async fn a_fence_that_closes_while_the_connection_is_made_lets_not_even_the_head
     let lost = CancellationToken::new();
     let fence = open(&platform).closed_by(lost.clone());
     let body = json!({"destination": {"datasetId": "d"}});
-    let mut submission = Box::pin(platform.create_export_job("r", &body, &fence));
+    let mut submission = Box::pin(platform.create_export_job("r", &body, &fence, Permit::free()));
     assert!(futures::poll!(&mut submission).is_pending());
     lost.cancel();
     let server = tokio::spawn(async move {

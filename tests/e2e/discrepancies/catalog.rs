@@ -1,7 +1,10 @@
 //! The client's calls to the Catalog, the sandbox service and IMS, against the tenant's own checks.
 
-use aep_export_operator::platform::{
-    BatchId, BatchState, Consequence, CredentialPart, DatasetId, PatchOperation, Platform,
+use aep_export_operator::{
+    governor::Permit,
+    platform::{
+        BatchId, BatchState, Consequence, CredentialPart, DatasetId, PatchOperation, Platform,
+    },
 };
 use serde_json::{Value, json};
 
@@ -43,7 +46,7 @@ async fn a_dataset_is_created_read_changed_and_deleted() {
         let (simulator, platform) = (&tenant.simulator, tenant.platform());
         let body = dataset(&json!({ "team": ["marketing"] }));
         let id = platform
-            .create_dataset(&body, &open_fence(platform))
+            .create_dataset(&body, &open_fence(platform), Permit::free())
             .await
             .unwrap();
         let read = platform.dataset(&id).await.unwrap().unwrap();
@@ -123,7 +126,7 @@ async fn a_new_dataset_may_be_found_by_its_tag_only_later() {
         let (simulator, platform) = (&tenant.simulator, tenant.platform());
         let body = dataset(&json!({ "owner": ["a"] }));
         let id = platform
-            .create_dataset(&body, &open_fence(platform))
+            .create_dataset(&body, &open_fence(platform), Permit::free())
             .await
             .unwrap();
         assert_eq!(
@@ -232,7 +235,7 @@ async fn a_token_that_is_revoked_costs_one_call_and_not_its_answer() {
         .put("credentials", json!({ "revokeTokens": true }))
         .await;
     platform
-        .create_dataset(&dataset(&json!({})), &open_fence(platform))
+        .create_dataset(&dataset(&json!({})), &open_fence(platform), Permit::free())
         .await
         .unwrap();
     let calls = simulator.calls("POST", DATASETS).await;

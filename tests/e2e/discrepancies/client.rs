@@ -1,7 +1,10 @@
 //! What the platform's client reads of the replies about a job, also where the operator's passes do
 //! not need it: what is given back of a request, and the list's records.
 
-use aep_export_operator::platform::{Consequence, DatasetId, Deletion, Job, JobState, Refusal};
+use aep_export_operator::{
+    governor::Permit,
+    platform::{Consequence, DatasetId, Deletion, Job, JobState, Refusal},
+};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -53,7 +56,7 @@ pub(super) async fn create(tenant: &Tenant, request: &Value) -> Job {
     platform.authenticate().await.unwrap();
     let fence = open_fence(platform);
     platform
-        .create_export_job(REQUEST_ID, request, &fence)
+        .create_export_job(REQUEST_ID, request, &fence, Permit::free())
         .await
         .unwrap()
 }
@@ -356,7 +359,7 @@ async fn a_submission_is_refused_with_its_token_and_sent_once() {
         .await;
     let fence = open_fence(platform);
     let error = platform
-        .create_export_job(REQUEST_ID, &request(false), &fence)
+        .create_export_job(REQUEST_ID, &request(false), &fence, Permit::free())
         .await
         .unwrap_err();
     let refused = Consequence::Refused(Refusal::Unauthenticated);

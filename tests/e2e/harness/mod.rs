@@ -279,6 +279,8 @@ impl World {
             "sandbox": "prod",
             "auth": { "oauthServerToServer": { "secretRef": { "name": "aep-credentials" } } },
             "endpoints": { "platform": self.platform_url(), "ims": self.platform_url() },
+            // What binds is set by the tests that are about it.
+            "budget": { "requestsPerMinute": 100_000, "maxRunningExports": 1_000 },
         })
     }
 

@@ -90,7 +90,7 @@ async fn a_request_in_doubt_is_not_sent_again_before_the_platform_allows() {
 }
 
 #[tokio::test]
-async fn an_absurd_wait_is_cut_to_an_hour_and_others_go_on_meanwhile() {
+async fn an_absurd_wait_is_cut_to_an_hour_and_other_tenants_go_on_meanwhile() {
     let world = world("absurd", &[]).await;
     let case = Case::start(&world, "absurd", json!({})).await;
     case.at_next_post(throttled(asks("99999999999999999999")))
@@ -107,9 +107,15 @@ async fn an_absurd_wait_is_cut_to_an_hour_and_others_go_on_meanwhile() {
     let wait = until.duration_since(began);
     let hour = SignedDuration::from_hours(1);
     assert!(wait > hour - LATE && wait < hour + LATE, "{said}");
-    case.submit("goes").await;
-    let export = case.until_done("goes").await;
-    case.assert_started_once(&export, 1).await;
+    // The whole tenant is left alone, and nothing is recorded of what waits.
+    case.submit("waits-too").await;
+    let throttled = |export: &ExportJob| reason(export, "Ready") == "PlatformThrottled";
+    let export = world.until("waits-too", "throttled", throttled).await;
+    assert!(export.status.unwrap().submission.is_none());
+    let other = Case::start(&world, "other", json!({})).await;
+    other.submit("goes").await;
+    let export = other.until_done("goes").await;
+    other.assert_started_once(&export, 1).await;
     let waits = submission(&world.get("waits").await);
     assert_eq!(case.posts_of(&waits).await.len(), 1);
     assert_eq!(case.jobs_of(&waits).await.len(), 0);
