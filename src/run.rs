@@ -27,6 +27,7 @@ use crate::{
     cli::{Cli, Command, CrdArgs, FlagError, Run},
     control::{
         Submissions,
+        reach::Reach,
         scope::{Process, Scope},
     },
     governor::Governor,
@@ -176,11 +177,13 @@ async fn operate(run: Run) -> Result<(), RunError> {
             Election::begin(client, lease, &namespace, leadership.clone())
         });
         let (submissions, board) = polling(intervals);
+        let reach = Arc::new(Reach::new(client.clone(), namespaces.clone()));
         let process = Process {
             client,
             cluster,
             recorder,
             metrics,
+            reach,
             submissions,
             governor,
             settings,

@@ -16,6 +16,7 @@ pub mod holds;
 mod listeners;
 mod namespaces;
 pub mod pokes;
+pub mod reach;
 mod requests;
 pub mod retry;
 pub mod scope;
@@ -47,8 +48,8 @@ use tracing::{Instrument, debug, info_span, warn};
 
 use self::{
     claims::Claims, connection::budget::Told, crowd::Crowd, dataset::Readings, events::Events,
-    holds::Holds, namespaces::Namespaces, pokes::Pokes, retry::Retries, secrets::Secrets,
-    tenants::Tenants, written::Written,
+    holds::Holds, namespaces::Namespaces, pokes::Pokes, reach::Reach, retry::Retries,
+    secrets::Secrets, tenants::Tenants, written::Written,
 };
 use crate::{
     api::{ExportDeletionPolicy, ExportJob, PlatformConnection, ProfileDataset, Target},
@@ -120,6 +121,8 @@ pub struct Submissions {
 pub struct Shared {
     /// The UID of the cluster's `kube-system` namespace.
     pub cluster: String,
+    /// What this process sees of the cluster.
+    pub reach: Arc<Reach>,
     /// What is known of submissions.
     pub submissions: Arc<Submissions>,
     /// The clients of the platform.
@@ -368,15 +371,6 @@ impl Submissions {
 }
 
 impl Context {
-    /// All exports that this process may see.
-    fn everywhere(&self) -> Api<ExportJob> {
-        let client = self.client.clone();
-        match &self.scope {
-            Some(namespace) => Api::namespaced(client, namespace),
-            None => Api::all(client),
-        }
-    }
-
     /// The objects of a kind in this one's namespace.
     fn api<K: Kind>(&self, object: &K) -> Result<Api<K>, PassError> {
         let namespace = object

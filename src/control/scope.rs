@@ -28,6 +28,7 @@ use super::{
     listeners::Relations,
     namespaces::Namespaces,
     pokes::Pokes,
+    reach::Reach,
     retry::Retries,
     secrets::Secrets,
     streams::{self, Listener},
@@ -63,6 +64,8 @@ pub struct Process {
     pub recorder: Recorder,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// What it sees of the cluster.
+    pub reach: Arc<Reach>,
     /// What is known of submissions.
     pub submissions: Arc<Submissions>,
     /// The budgets of credentials.
@@ -106,6 +109,7 @@ impl Scope {
             cluster,
             recorder,
             metrics,
+            reach,
             submissions,
             governor,
             settings,
@@ -122,6 +126,7 @@ impl Scope {
         board.tell(learned(&submissions, &tenants, &poked_connections));
         let shared = Shared {
             cluster,
+            reach,
             submissions,
             tenants,
             governor,

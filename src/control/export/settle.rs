@@ -1,6 +1,5 @@
 //! Reading the platform's list for a submission, and recording what it says.
 
-use kube::api::ListParams;
 use tracing::info;
 
 use super::{
@@ -107,20 +106,16 @@ fn sought(seen: &Seen) -> Option<(Target, String)> {
 /// watch has brought yet.
 async fn claimed(context: &Context, seen: &Seen, target: &Target) -> Result<Claims, Cause> {
     let shared = &context.shared;
-    let mut params = ListParams::default();
-    if let Some(dataset) = &target.dataset_id {
-        params = params.fields(&format!("status.datasetId={dataset}"));
-    }
-    let listed = context.everywhere().list(&params).await.map_err(|error| {
+    let dataset = target.dataset_id.as_ref();
+    let into = dataset.map(|dataset| format!("status.datasetId={dataset}"));
+    let listed = shared.reach.exports(into.as_deref()).await;
+    let listed = listed.map_err(|error| {
         let message = format!("the exports of this cluster cannot be listed: {error}");
         Cause::new(Reason::SubmissionInDoubt, message)
     })?;
     let uid = &seen.facts.identity.uid;
     let now = seen.facts.now;
-    Ok(shared
-        .submissions
-        .claims
-        .facts(uid, target, now, &listed.items))
+    Ok(shared.submissions.claims.facts(uid, target, now, &listed))
 }
 
 fn filtered(reading: &ListReading, target: &Target, request_id: &str, claims: Claims) -> Reading {

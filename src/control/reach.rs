@@ -1,0 +1,94 @@
+//! What this process sees of the cluster, beyond what one scope watches.
+
+use kube::{Api, Client, api::ListParams};
+
+use crate::api::ExportJob;
+
+/// The namespaces that a process serves.
+pub struct Reach {
+    client: Client,
+    namespaces: Vec<String>,
+}
+
+impl Reach {
+    /// A process that serves these namespaces; none: all.
+    #[must_use]
+    pub fn new(client: Client, namespaces: Vec<String>) -> Self {
+        Self { client, namespaces }
+    }
+
+    /// The exports of every namespace that is served, as the API server has them now, by a field
+    /// selector; none: all. A dataset of the Catalog knows no namespaces: what one scope watches
+    /// says nothing of who else submits into it.
+    ///
+    /// # Errors
+    ///
+    /// A namespace that cannot be listed: what is in it is not known then.
+    pub async fn exports(&self, fields: Option<&str>) -> Result<Vec<ExportJob>, kube::Error> {
+        let params = ListParams {
+            field_selector: fields.map(str::to_owned),
+            ..ListParams::default()
+        };
+        let client = || self.client.clone();
+        if self.namespaces.is_empty() {
+            return Ok(Api::all(client()).list(&params).await?.items);
+        }
+        let mut exports = Vec::new();
+        for namespace in &self.namespaces {
+            let api: Api<ExportJob> = Api::namespaced(client(), namespace);
+            exports.extend(api.list(&params).await?.items);
+        }
+        Ok(exports)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, extract::Request};
+    use kube::ResourceExt;
+    use serde_json::json;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// An API server that has one export in each namespace, named by what it was asked for.
+    async fn server() -> Client {
+        let list = |request: Request| async move {
+            json!({
+                "apiVersion": "aep-export.dev/v1alpha1",
+                "kind": "ExportJobList",
+                "metadata": { "resourceVersion": "1" },
+                "items": [{
+                    "apiVersion": "aep-export.dev/v1alpha1",
+                    "kind": "ExportJob",
+                    "metadata": { "name": request.uri().to_string() },
+                    "spec": { "export": { "destination": { "datasetRef": { "name": "d" } } } },
+                }],
+            })
+            .to_string()
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = Router::new().fallback(list);
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let url = format!("http://{address}").parse().unwrap();
+        Client::try_from(kube::Config::new(url)).unwrap()
+    }
+
+    async fn asked(namespaces: &[&str]) -> Vec<String> {
+        let namespaces = namespaces.iter().map(ToString::to_string).collect();
+        let reach = Reach::new(server().await, namespaces);
+        let exports = reach.exports(Some("status.datasetId=5b02")).await.unwrap();
+        exports.iter().map(ResourceExt::name_any).collect()
+    }
+
+    const GROUP: &str = "/apis/aep-export.dev/v1alpha1";
+    const QUERY: &str = "exportjobs?&fieldSelector=status.datasetId%3D5b02";
+
+    #[tokio::test]
+    async fn exports_are_listed_in_every_namespace_that_is_served() {
+        let in_each = ["a", "b"].map(|name| format!("{GROUP}/namespaces/{name}/{QUERY}"));
+        assert_eq!(asked(&["a", "b"]).await, in_each);
+        assert_eq!(asked(&[]).await, [format!("{GROUP}/{QUERY}")]);
+    }
+}
