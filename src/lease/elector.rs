@@ -240,7 +240,14 @@ impl Drop for Ends {
     }
 }
 
-/// Up to a tenth longer, so that candidates do not stay in step.
+/// A wait between two reads is up to a tenth shorter, so that candidates do not stay in step, and
+/// never longer than it may take until another leads. What is left of another's time is waited for
+/// to its end.
 async fn pause(time: Duration) {
-    sleep(time.mul_f64(1.0 + rand::random::<f64>() / 10.0)).await;
+    let shorter = if time < RETRY {
+        0.0
+    } else {
+        rand::random::<f64>() / 10.0
+    };
+    sleep(time.mul_f64(1.0 - shorter)).await;
 }

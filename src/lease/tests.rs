@@ -16,6 +16,7 @@ use super::{
 };
 use crate::platform::{TimeSource, machine_time};
 
+mod day;
 mod simulation;
 
 const TERMS: Terms = Terms {

@@ -14,6 +14,8 @@ use crate::harness::{World, eventually};
 
 /// Long enough that a busy machine renews in time, short enough to wait for.
 const DURATION: Duration = Duration::from_secs(6);
+/// How long it may take until another leads when the leader is told to end.
+const HANDED_OVER: Duration = Duration::from_secs(2);
 const FLAGS: [&str; 7] = [
     "--leader-elect",
     "--lease-duration",
@@ -59,7 +61,10 @@ async fn of_two_operators_one_acts_and_hands_over_when_it_is_told_to_end() {
     let exit = first.end();
     assert!(exit.success(), "{exit}");
     second.until_leads().await;
-    eprintln!("handed over in {:?}", told.elapsed());
+    let took = told.elapsed();
+    eprintln!("handed over in {took:?}");
+    // It is to be two seconds; the rest is for a busy machine.
+    assert!(took < 3 * HANDED_OVER, "{took:?}");
     assert_eq!(lease(&world).await.lease_transitions, Some(1));
     world.export("late").await;
     world.until_phase("late", "Succeeded").await;
