@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use crate::{
     api::ExportDeletionPolicy,
-    control::Settings,
+    control::{Settings, shard::Shard},
     decide::{
         Windows,
         export::{Delays, Limits},
@@ -22,6 +22,9 @@ use crate::{
 const ADOBE_HOSTS: &str = "platform.adobe.io,platform-va7.adobe.io,platform-nld2.adobe.io,\
 platform-aus5.adobe.io,platform-can2.adobe.io,platform-gbr9.adobe.io,platform-stage.adobe.io,\
 ims-na1.adobelogin.com,ims-na1-stg1.adobelogin.com";
+
+/// The name of the lease.
+const LEASE: &str = "aep-export-operator";
 
 /// Runs Adobe Experience Platform profile exports from Kubernetes objects.
 #[derive(Clone, Debug, Parser)]
@@ -67,6 +70,9 @@ pub struct RunArgs {
     /// Watch only these namespaces (comma-separated). Absent: all.
     #[arg(long, value_delimiter = ',', value_name = "NAMESPACES")]
     pub watch_namespaces: Vec<String>,
+    /// Serve only the objects whose labels match, as kubectl's -l has them. Absent: all.
+    #[arg(long, value_name = "SELECTOR")]
+    pub shard_selector: Option<Shard>,
     /// Hosts that connections may name (comma-separated); replaces the default.
     #[arg(long, value_delimiter = ',', default_value = ADOBE_HOSTS, value_name = "HOSTS")]
     pub allowed_hosts: Vec<String>,
@@ -132,9 +138,9 @@ pub struct RunArgs {
     /// Act only while this process holds the lease, so that several can run.
     #[arg(long)]
     pub leader_elect: bool,
-    /// The lease's name.
-    #[arg(long, default_value = "aep-export-operator", value_name = "NAME")]
-    pub lease_name: String,
+    /// The lease's name. Absent: aep-export-operator, and a suffix for each shard.
+    #[arg(long, value_name = "NAME")]
+    pub lease_name: Option<String>,
     /// The lease's namespace. Absent: that of the pod, or of the kubeconfig.
     #[arg(long, value_name = "NAMESPACE")]
     pub lease_namespace: Option<String>,
@@ -181,6 +187,8 @@ pub struct Run {
     pub admin_address: SocketAddr,
     /// Which namespaces; none: all.
     pub namespaces: Vec<String>,
+    /// Which objects in them; none: all.
+    pub shard: Option<Shard>,
     /// What the passes take.
     pub settings: Settings,
     /// What the board takes.
@@ -203,6 +211,7 @@ impl RunArgs {
             log_filter,
             admin_address,
             watch_namespaces,
+            shard_selector: shard,
             allowed_hosts,
             allow_http,
             ca_bundle,
@@ -258,7 +267,7 @@ impl RunArgs {
             .collect::<Result<_, _>>()?;
         let terms = terms(lease_duration, lease_renew_deadline, lease_renew_period)?;
         let election = lease::Settings {
-            name: lease_name,
+            name: lease_name.unwrap_or_else(|| lease_of(shard.as_ref())),
             namespace: lease_namespace,
             terms,
         };
@@ -283,12 +292,18 @@ impl RunArgs {
             log_filter,
             admin_address,
             namespaces: watch_namespaces,
+            shard,
             settings,
             intervals,
             drain: positive("drain-timeout", drain_timeout)?,
             election: leader_elect.then_some(election),
         })
     }
+}
+
+/// The lease of a shard, or of all objects: who serves others does not wait for it.
+fn lease_of(shard: Option<&Shard>) -> String {
+    shard.map_or_else(|| LEASE.to_owned(), |shard| shard.lease(LEASE))
 }
 
 /// The times of a lease; a holder has stopped before another may take over.
@@ -415,5 +430,32 @@ mod tests {
         let election = run.election.unwrap();
         assert_eq!(election.name, "aep-export-operator");
         assert_eq!(election.terms.duration, Duration::from_secs(30));
+    }
+
+    fn lease_name(flags: &[&str]) -> String {
+        let run = run(flags).unwrap_or_else(|error| panic!("{error}"));
+        run.election.unwrap().name
+    }
+
+    #[test]
+    fn a_shard_has_a_lease_of_its_own_unless_its_name_is_given() {
+        let elect = "--leader-elect";
+        let names = ["team=a", "team==a", "team=b"]
+            .map(|shard| lease_name(&[elect, "--shard-selector", shard]));
+        assert_eq!(names[0], names[1]);
+        assert_ne!(names[0], names[2]);
+        assert!(names[0].starts_with("aep-export-operator-"), "{names:?}");
+        let flags = [elect, "--shard-selector", "team=a", "--lease-name", "mine"];
+        assert_eq!(lease_name(&flags), "mine");
+    }
+
+    #[test]
+    fn a_selector_that_cannot_be_read_is_refused_with_the_flags_name() {
+        let args = ["aep-export-operator", "run", "--shard-selector", "a=b=c"];
+        let error = Cli::try_parse_from(args).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let said = error.to_string();
+        assert!(said.contains("--shard-selector"), "{said}");
+        assert!(said.contains("this is no label value"), "{said}");
     }
 }

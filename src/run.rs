@@ -29,6 +29,7 @@ use crate::{
         Submissions,
         reach::Reach,
         scope::{Process, Scope},
+        shard::Shard,
     },
     governor::Governor,
     lease::{self, Elector, Leadership, Lost, NamedLease},
@@ -129,6 +130,7 @@ async fn operate(run: Run) -> Result<(), RunError> {
         log_filter,
         admin_address,
         namespaces,
+        shard,
         settings,
         intervals,
         drain,
@@ -159,6 +161,7 @@ async fn operate(run: Run) -> Result<(), RunError> {
     info!(
         version = env!("CARGO_PKG_VERSION"),
         admin = %listener.local_addr()?,
+        shard = shard.as_ref().map(Shard::text),
         "started"
     );
     let readiness = Arc::new(OnceLock::new());
@@ -177,7 +180,7 @@ async fn operate(run: Run) -> Result<(), RunError> {
             Election::begin(client, lease, &namespace, leadership.clone())
         });
         let (submissions, board) = polling(intervals);
-        let reach = Arc::new(Reach::new(client.clone(), namespaces.clone()));
+        let reach = Arc::new(Reach::new(client.clone(), namespaces.clone(), shard));
         let process = Process {
             client,
             cluster,

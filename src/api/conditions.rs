@@ -78,6 +78,8 @@ pub enum Reason {
     DatasetNotReady,
     /// The `ProfileDataset` is there and wrong.
     DatasetStalled,
+    /// What the object names is there, and of another shard.
+    OtherShard,
     // A dataset.
     /// The dataset is there and matches.
     Available,

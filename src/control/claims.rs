@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -99,6 +100,7 @@ struct Waiting {
 
 /// What a deleted object had.
 struct Tombstone {
+    uid: String,
     object: Object,
     until: Timestamp,
 }
@@ -114,6 +116,8 @@ impl Claims {
         }
         let namespace = export.namespace().unwrap_or_default();
         inner.met.insert(uid.clone(), Met { namespace, version });
+        // It was another shard's, and is back.
+        inner.tombstones.retain(|tombstone| tombstone.uid != uid);
         // Should this submission be missing from a later state of the object, that one is of a
         // backup: the attempt may then have been submitted before.
         if let Some(attempt) = sent_attempt(export)
@@ -155,7 +159,28 @@ impl Claims {
         self.observe(export);
     }
 
-    /// Everything in a namespace, or in all, was listed anew. The API server may have been
+    /// Takes note of an object that the watch of a shard brought as new or changed. It may have
+    /// been another shard's before: nobody here saw it begin, and what was deleted there while it
+    /// was submitted, left no trace here.
+    pub fn arrived(&self, export: &ExportJob, window: SignedDuration) {
+        let Some(uid) = export.uid() else { return };
+        let open = claim(export).is_some_and(|object| object.state == State::Open);
+        if open && !self.inner().met.contains_key(&uid) {
+            self.unsure_for(window);
+        }
+        self.observe(export);
+    }
+
+    /// What could be submitted into the same datasets may have been deleted unnoticed until now.
+    pub fn unsure_for(&self, window: SignedDuration) {
+        let window = Duration::try_from(window).unwrap_or_default();
+        let time = Instant::now() + window;
+        let mut inner = self.inner();
+        inner.complete_from = inner.complete_from.map(|complete| complete.max(time));
+    }
+
+    /// Everything in a namespace, or in all, was listed anew. Gives the UIDs of those that are not
+    /// there any more. The API server may have been
     /// restored from a backup: versions go on from an older one, and no attempt that is not on
     /// record counts as seen from its beginning.
     pub fn relisted(
@@ -163,7 +188,7 @@ impl Claims {
         namespace: Option<&str>,
         exports: &[Arc<ExportJob>],
         window: SignedDuration,
-    ) {
+    ) -> Vec<String> {
         let there: HashSet<String> = exports.iter().filter_map(|export| export.uid()).collect();
         let gone: Vec<String> = {
             let mut inner = self.inner();
@@ -182,6 +207,7 @@ impl Claims {
         for export in exports {
             self.observe(export);
         }
+        gone
     }
 
     /// From this time on no deletion goes unnoticed.
@@ -239,7 +265,8 @@ impl Claims {
                 .intent_time
                 .saturating_add(window + window)
                 .unwrap_or(Timestamp::MAX);
-            inner.tombstones.push(Tombstone { object, until });
+            let uid = uid.to_owned();
+            inner.tombstones.push(Tombstone { uid, object, until });
         }
     }
 
@@ -355,7 +382,12 @@ impl Claims {
                 object.add_to(&mut claims, target, "");
             }
         }
-        for Tombstone { object, until: _ } in &inner.tombstones {
+        for Tombstone {
+            uid: _,
+            object,
+            until: _,
+        } in &inner.tombstones
+        {
             object.add_to(&mut claims, target, " (deleted)");
         }
         claims

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     api::{
         CONNECTION_FINALIZER, Condition, ConditionType, ConnectionRef, DATASET_FINALIZER,
-        DatasetDeletionPolicy, ExportJob, ProfileDataset, Reason, Submission, SubmissionOutcome,
-        Target, find, is_true,
+        DatasetDeletionPolicy, ExportJob, PlatformConnection, ProfileDataset, Reason, Submission,
+        SubmissionOutcome, Target, find, is_true,
     },
     decide::{Finalizer, Need},
     platform::DatasetId,
@@ -25,7 +25,7 @@ impl Context {
         let object = ObjectRef::new(name).within(namespace);
         let Some(connection) = self.stores.connections.get(&object) else {
             let reason = Reason::ConnectionNotFound;
-            return not_there(reason, "PlatformConnection", name, namespace);
+            return self.absent::<PlatformConnection, _>(reason, namespace, name);
         };
         if connection.metadata.deletion_timestamp.is_some() {
             return being_deleted(Reason::ConnectionNotReady, "PlatformConnection", name);
@@ -74,7 +74,8 @@ impl Context {
     pub(super) fn dataset(&self, namespace: &str, name: &str) -> Need<(DatasetId, ConnectionRef)> {
         let object = ObjectRef::new(name).within(namespace);
         let Some(dataset) = self.stores.datasets.get(&object) else {
-            return not_there(Reason::DatasetNotFound, "ProfileDataset", name, namespace);
+            let reason = Reason::DatasetNotFound;
+            return self.absent::<ProfileDataset, _>(reason, namespace, name);
         };
         if dataset.metadata.deletion_timestamp.is_some() {
             return being_deleted(Reason::DatasetNotReady, "ProfileDataset", name);
@@ -340,7 +341,7 @@ pub(super) fn being_deleted<T>(reason: Reason, kind: &str, name: &str) -> Need<T
 }
 
 /// Whether a dataset is to be deleted with its object.
-fn is_clean_up_due(dataset: &ProfileDataset) -> bool {
+pub(super) fn is_clean_up_due(dataset: &ProfileDataset) -> bool {
     dataset.spec.deletion_policy == Some(DatasetDeletionPolicy::Delete)
         && finalizer(dataset, DATASET_FINALIZER) == Finalizer::Present
 }
@@ -389,7 +390,7 @@ pub(super) fn is_begun(export: &ExportJob) -> bool {
 }
 
 /// The submission on record, if something of it is begun.
-fn begun(export: &ExportJob) -> Option<&Submission> {
+pub(super) fn begun(export: &ExportJob) -> Option<&Submission> {
     let status = export.status.as_ref()?;
     let submission = status.submission.as_ref()?;
     let may_run = status.job_id.is_some()

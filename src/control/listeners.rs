@@ -8,8 +8,12 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{
-    Context, Kind, dependencies::is_ended, events::Tone, holds::Held, streams::Listener,
-    tenants::ConnectionKey,
+    Context, Kind,
+    dependencies::is_ended,
+    events::Tone,
+    holds::Held,
+    streams::Listener,
+    tenants::{ConnectionKey, Standing, Tenant},
 };
 use crate::api::{ConditionType, ExportJob, PlatformConnection, ProfileDataset, Reason, is_true};
 
@@ -92,6 +96,14 @@ impl Relations {
 impl Listener<PlatformConnection> for Relations {
     fn present(&self, object: &PlatformConnection) {
         let namespace = object.namespace().unwrap_or_default();
+        let shared = &self.0.shared;
+        let key = ConnectionKey::new(&namespace, &object.name_any());
+        let comes = |tenant: Tenant| tenant.standing == Standing::Retired;
+        if shared.reach.shard().is_some() && shared.tenants.get(&key).is_none_or(comes) {
+            // What used it may have been deleted while it was another shard's.
+            let window = shared.settings.limits.windows.whole();
+            shared.submissions.claims.unsure_for(window);
+        }
         self.0.wake_users_of(&object.name_any(), &namespace);
     }
 
@@ -110,6 +122,7 @@ impl Listener<PlatformConnection> for Relations {
         let context = &self.0;
         let shared = &context.shared;
         let namespace = object.namespace().unwrap_or_default();
+        shared.elsewhere.forget(object);
         shared.secrets.forget(&ObjectRef::from_obj(object));
         shared.retries.forget(&object.uid().unwrap_or_default());
         shared.written.forget(&object.uid().unwrap_or_default());
@@ -148,6 +161,7 @@ impl Listener<ProfileDataset> for Relations {
 
     fn gone(&self, object: &ProfileDataset) {
         let uid = object.uid().unwrap_or_default();
+        self.0.shared.elsewhere.forget(object);
         self.0.shared.retries.forget(&uid);
         self.0.shared.written.forget(&uid);
         self.0.shared.submissions.forget(&uid);
@@ -172,7 +186,12 @@ impl Listener<ProfileDataset> for Relations {
 
 impl Listener<ExportJob> for Relations {
     fn present(&self, object: &ExportJob) {
-        self.0.shared.submissions.claims.present(object);
+        let shared = &self.0.shared;
+        let claims = &shared.submissions.claims;
+        match shared.reach.shard() {
+            None => claims.present(object),
+            Some(_) => claims.arrived(object, shared.settings.limits.windows.whole()),
+        }
         if is_ended(object) {
             self.took(object);
             self.0.let_go_of(object);
@@ -188,7 +207,9 @@ impl Listener<ExportJob> for Relations {
         let claims = &context.shared.submissions.claims;
         let window = context.shared.settings.limits.windows.whole();
         let there = context.stores.exports.state();
-        claims.relisted(context.scope.as_deref(), &there, window);
+        for uid in claims.relisted(context.scope.as_deref(), &there, window) {
+            context.forget_export(&uid);
+        }
         for export in there.iter().filter(|export| is_ended(export)) {
             self.took(export);
         }
@@ -213,11 +234,7 @@ impl Listener<ExportJob> for Relations {
         let uid = object.uid().unwrap_or_default();
         let context = &self.0;
         let window = context.shared.settings.limits.windows.whole();
-        context.shared.board.forget(&uid);
-        context.shared.governor.left(&uid);
-        context.shared.crowd.forget(&uid);
-        context.shared.retries.forget(&uid);
-        context.shared.written.forget(&uid);
+        context.forget_export(&uid);
         context.shared.submissions.claims.gone(&uid, window);
         context.let_go_of(object);
         context.wake_dataset_of(object);

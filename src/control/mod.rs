@@ -9,6 +9,7 @@ pub mod connection;
 mod crowd;
 pub mod dataset;
 mod dependencies;
+mod elsewhere;
 pub mod events;
 pub mod export;
 mod finalizers;
@@ -21,6 +22,7 @@ mod requests;
 pub mod retry;
 pub mod scope;
 pub mod secrets;
+pub mod shard;
 pub mod streams;
 pub mod tenants;
 pub mod written;
@@ -47,9 +49,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
 use self::{
-    claims::Claims, connection::budget::Told, crowd::Crowd, dataset::Readings, events::Events,
-    holds::Holds, namespaces::Namespaces, pokes::Pokes, reach::Reach, retry::Retries,
-    secrets::Secrets, tenants::Tenants, written::Written,
+    claims::Claims, connection::budget::Told, crowd::Crowd, dataset::Readings,
+    elsewhere::Elsewhere, events::Events, holds::Holds, listeners::Relations,
+    namespaces::Namespaces, pokes::Pokes, reach::Reach, retry::Retries, secrets::Secrets,
+    streams::Listener, tenants::Tenants, written::Written,
 };
 use crate::{
     api::{ExportDeletionPolicy, ExportJob, PlatformConnection, ProfileDataset, Target},
@@ -121,8 +124,10 @@ pub struct Submissions {
 pub struct Shared {
     /// The UID of the cluster's `kube-system` namespace.
     pub cluster: String,
-    /// What this process sees of the cluster.
+    /// What this process serves and sees of the cluster.
     pub reach: Arc<Reach>,
+    /// What is there in other shards.
+    pub elsewhere: Elsewhere,
     /// What is known of submissions.
     pub submissions: Arc<Submissions>,
     /// The clients of the platform.
@@ -230,6 +235,8 @@ pub trait Kind:
     /// Its status.
     type Status: Clone + PartialEq + Default + Send;
 
+    /// The objects of this kind, as the watch last saw them.
+    fn store(stores: &Stores) -> &Store<Self>;
     /// The status, if there is one.
     fn status(&self) -> Option<&Self::Status>;
     /// Puts a status in.
@@ -239,10 +246,14 @@ pub trait Kind:
 }
 
 macro_rules! kind {
-    ($kind:ident, $status:ident, $pass:path) => {
+    ($kind:ident, $store:ident, $status:ident, $pass:path) => {
         impl Kind for $kind {
             const KIND: &'static str = stringify!($kind);
             type Status = crate::api::$status;
+
+            fn store(stores: &Stores) -> &Store<Self> {
+                &stores.$store
+            }
 
             fn status(&self) -> Option<&Self::Status> {
                 self.status.as_ref()
@@ -264,14 +275,34 @@ macro_rules! kind {
 
 kind!(
     PlatformConnection,
+    connections,
     PlatformConnectionStatus,
     connection::pass
 );
-kind!(ProfileDataset, ProfileDatasetStatus, dataset::pass);
-kind!(ExportJob, ExportJobStatus, export::pass);
+kind!(
+    ProfileDataset,
+    datasets,
+    ProfileDatasetStatus,
+    dataset::pass
+);
+kind!(ExportJob, exports, ExportJobStatus, export::pass);
+
+/// Runs one pass over an object that is there.
+async fn guard<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Action
+where
+    Relations: Listener<K>,
+{
+    let action = attempt(&object, &context).await;
+    let there = K::store(&context.stores).get(&ObjectRef::from_obj(&*object));
+    if there.is_none() {
+        // It has left while the pass was under way, which may have taken note of it since.
+        Relations(context).gone(&*object);
+    }
+    action
+}
 
 /// Runs one pass: measures it, and turns an error into a later try.
-async fn guard<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Action {
+async fn attempt<K: Kind>(object: &Arc<K>, context: &Arc<Context>) -> Action {
     let shared = &context.shared;
     let may_act = async {
         context.listed().await;
@@ -287,11 +318,11 @@ async fn guard<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Action {
         Some(false) => return Action::requeue(Duration::ZERO),
         None => return Action::await_change(),
     }
-    if let Some(wait) = shared.written.behind(&*object) {
+    if let Some(wait) = shared.written.behind(&**object) {
         return Action::requeue(wait);
     }
     let began = Instant::now();
-    let reference = ObjectRef::from_obj(&*object);
+    let reference = ObjectRef::from_obj(&**object);
     let span = info_span!(
         "reconcile",
         kind = K::KIND,
@@ -299,7 +330,7 @@ async fn guard<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Action {
         name = reference.name
     );
     let uid = object.uid().unwrap_or_default();
-    let pass = object.pass(&context).instrument(span.clone());
+    let pass = object.pass(context).instrument(span.clone());
     let Some(result) = shared.leadership.while_held(pass).await else {
         return Action::await_change();
     };
@@ -397,6 +428,16 @@ impl Context {
             .await?;
         self.shared.written.wrote(&written);
         Ok(written)
+    }
+
+    /// An export is gone: nothing is kept of it but what its claims still need.
+    fn forget_export(&self, uid: &str) {
+        let shared = &self.shared;
+        shared.board.forget(uid);
+        shared.governor.left(uid);
+        shared.crowd.forget(uid);
+        shared.retries.forget(uid);
+        shared.written.forget(uid);
     }
 
     /// Waits until every watch has brought everything once: before that, what is not in a store

@@ -1,25 +1,53 @@
-//! What this process sees of the cluster, beyond what one scope watches.
+//! What this process serves, and what it sees of the cluster beyond that.
+
+use std::collections::BTreeMap;
 
 use kube::{Api, Client, api::ListParams};
 
+use super::shard::Shard;
 use crate::api::ExportJob;
 
-/// The namespaces that a process serves.
+/// The namespaces and the shard that a process serves.
 pub struct Reach {
     client: Client,
     namespaces: Vec<String>,
+    shard: Option<Shard>,
 }
 
 impl Reach {
-    /// A process that serves these namespaces; none: all.
+    /// A process that serves a shard of these namespaces; without shard all of them, and without
+    /// namespaces all.
     #[must_use]
-    pub fn new(client: Client, namespaces: Vec<String>) -> Self {
-        Self { client, namespaces }
+    pub fn new(client: Client, namespaces: Vec<String>, shard: Option<Shard>) -> Self {
+        Self {
+            client,
+            namespaces,
+            shard,
+        }
     }
 
-    /// The exports of every namespace that is served, as the API server has them now, by a field
-    /// selector; none: all. A dataset of the Catalog knows no namespaces: what one scope watches
-    /// says nothing of who else submits into it.
+    /// The shard, if it is not everything.
+    #[must_use]
+    pub fn shard(&self) -> Option<&Shard> {
+        self.shard.as_ref()
+    }
+
+    /// Whether an object with these labels is served.
+    #[must_use]
+    pub fn serves(&self, labels: &BTreeMap<String, String>) -> bool {
+        let shard = self.shard.as_ref();
+        shard.is_none_or(|shard| shard.matches(labels))
+    }
+
+    /// Whether the stores of one scope show all that there is.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.shard.is_none() && self.namespaces.len() < 2
+    }
+
+    /// The exports of every namespace that is served, of whatever shard, as the API server has
+    /// them now, by a field selector; none: all. A dataset of the Catalog knows neither namespaces
+    /// nor shards: what one scope watches says nothing of who else submits into it.
     ///
     /// # Errors
     ///
@@ -75,9 +103,13 @@ mod tests {
         Client::try_from(kube::Config::new(url)).unwrap()
     }
 
-    async fn asked(namespaces: &[&str]) -> Vec<String> {
+    async fn asked(namespaces: &[&str], shard: Option<&str>) -> Vec<String> {
         let namespaces = namespaces.iter().map(ToString::to_string).collect();
-        let reach = Reach::new(server().await, namespaces);
+        let reach = Reach::new(
+            server().await,
+            namespaces,
+            shard.map(|text| text.parse().unwrap()),
+        );
         let exports = reach.exports(Some("status.datasetId=5b02")).await.unwrap();
         exports.iter().map(ResourceExt::name_any).collect()
     }
@@ -88,7 +120,15 @@ mod tests {
     #[tokio::test]
     async fn exports_are_listed_in_every_namespace_that_is_served() {
         let in_each = ["a", "b"].map(|name| format!("{GROUP}/namespaces/{name}/{QUERY}"));
-        assert_eq!(asked(&["a", "b"]).await, in_each);
-        assert_eq!(asked(&[]).await, [format!("{GROUP}/{QUERY}")]);
+        assert_eq!(asked(&["a", "b"], None).await, in_each);
+        assert_eq!(asked(&[], None).await, [format!("{GROUP}/{QUERY}")]);
+    }
+
+    #[tokio::test]
+    async fn exports_are_listed_of_whatever_shard() {
+        assert_eq!(
+            asked(&[], Some("shard=a")).await,
+            [format!("{GROUP}/{QUERY}")]
+        );
     }
 }

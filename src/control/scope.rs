@@ -22,6 +22,7 @@ use super::{
     connection::budget::Told,
     crowd::Crowd,
     dataset::Readings,
+    elsewhere::Elsewhere,
     events::Events,
     guard,
     holds::Holds,
@@ -127,6 +128,7 @@ impl Scope {
         let shared = Shared {
             cluster,
             reach,
+            elsewhere: Elsewhere::default(),
             submissions,
             tenants,
             governor,
@@ -293,7 +295,9 @@ async fn controller<K>(
     };
     let reader = writer.as_reader();
     let listener = Arc::new(Relations(Arc::clone(context)));
-    let changes = streams::watch(api, writer, listener);
+    let shard = context.shared.reach.shard();
+    let labels = shard.map(|shard| shard.text().to_owned());
+    let changes = streams::watch(api, labels, writer, listener);
     let shutdown = context.shared.shutdown.clone();
     Controller::for_stream(changes, reader)
         .with_config(controller::Config::default().concurrency(passes))

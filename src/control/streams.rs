@@ -39,9 +39,11 @@ where
 /// The stream that fills the store of a kind and triggers its controller.
 ///
 /// An object that cannot be read never stops the stream: the listener is told, and it is left out
-/// of the store until it is mended.
+/// of the store until it is mended. With a label selector, an object that is there and matches it
+/// no more is gone as well.
 pub fn watch<K>(
     api: Api<DeserializeGuard<K>>,
+    labels: Option<String>,
     writer: Writer<K>,
     listener: Arc<impl Listener<K>>,
 ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
@@ -53,7 +55,11 @@ where
     let unreadable = Unreadable::<K>::default();
     let refused = unreadable.clone();
     let mut mended = Vec::new();
-    watches(api, watcher::Config::default())
+    let config = watcher::Config {
+        label_selector: labels,
+        ..watcher::Config::default()
+    };
+    watches(api, config)
         .default_backoff()
         .filter_map(move |event| {
             ready(match event {

@@ -205,3 +205,37 @@ async fn a_young_process_does_not_know_of_all_deletions() {
     let facts = claims.facts("one", &dataset("a"), now(), &[]);
     assert_eq!(facts.complete_from, Timestamp::MIN);
 }
+
+#[test]
+fn what_a_shards_watch_brings_may_have_begun_elsewhere() {
+    let claims = Claims::default();
+    claims.arrived(&new("one"), window());
+    assert!(!claims.has_begun("one", 1));
+    claims.begun("one", 1);
+    claims.arrived(&new("one"), window());
+    assert!(claims.has_begun("one", 1), "it was looked for since");
+}
+
+#[test]
+fn a_doubt_that_comes_from_another_shard_waits_for_what_was_deleted_there() {
+    let claims = Claims::default();
+    let from = || claims.facts("one", &dataset("a"), now(), &[]).complete_from;
+    claims.complete_from(Instant::now());
+    claims.arrived(&submitted("settled", 1, Some("1")), window());
+    claims.observe(&submitted("own", 1, None));
+    claims.arrived(&submitted("own", 2, None), window());
+    assert_eq!(from(), Timestamp::MIN);
+    claims.arrived(&submitted("one", 1, None), window());
+    assert!(from() > now());
+}
+
+#[test]
+fn what_is_back_from_another_shard_is_not_its_own_rival() {
+    let claims = Claims::default();
+    claims.observe(&submitted("one", 1, None));
+    claims.gone("one", window());
+    let open = || claims.facts("one", &dataset("a"), now(), &[]).open.len();
+    assert_eq!(open(), 1, "of a deleted one");
+    claims.observe(&submitted("one", 2, None));
+    assert_eq!(open(), 0);
+}

@@ -11,9 +11,9 @@ use super::{
     credential::target,
 };
 use crate::{
-    api::{CONNECTION_FINALIZER, PlatformConnection},
+    api::{CONNECTION_FINALIZER, PlatformConnection, Target},
     decide::{
-        Cause, Life, Need,
+        Cause, Finalizer, Life, Need,
         connection::{Hold, Use, Word, hold},
     },
 };
@@ -28,11 +28,21 @@ pub(super) enum Step {
 }
 
 /// Who needs the connection.
-pub(super) fn held(
+pub(super) async fn held(
     connection: &PlatformConnection,
     key: &ConnectionKey,
     context: &Context,
 ) -> Result<Use, PassError> {
+    let finalizer = finalizer(connection, CONNECTION_FINALIZER);
+    let mut users = users(connection, key, context);
+    // Before it is let go, what this process does not watch counts too.
+    if users.is_empty() && finalizer == Finalizer::Present {
+        let own = target(&connection.spec);
+        let serves = |target: &Target| own.is_same_tenant(target);
+        users = context
+            .users_elsewhere(&Held::Connection(key.clone()), serves)
+            .await?;
+    }
     Ok(Use {
         uid: connection.uid().ok_or(PassError::Incomplete("uid"))?,
         namespace: key.namespace.clone(),
@@ -41,8 +51,8 @@ pub(super) fn held(
             Some(_) => Life::Deleting,
             None => Life::Live,
         },
-        finalizer: finalizer(connection, CONNECTION_FINALIZER),
-        users: users(connection, key, context),
+        finalizer,
+        users,
         word: if is_abandoned(connection) {
             Word::Abandoned
         } else {

@@ -55,7 +55,7 @@ pub async fn pass(connection: &PlatformConnection, context: &Context) -> Result<
     let shared = &context.shared;
     let key = key(connection)?;
     // Before anything else: who lets go does not wait for a Secret.
-    let held = hold::held(connection, &key, context)?;
+    let held = hold::held(connection, &key, context).await?;
     if hold::act(connection, &key, context, &held).await? == Step::Changed {
         // The watch brings it as it is now.
         return Ok(Action::await_change());

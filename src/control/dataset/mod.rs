@@ -29,7 +29,7 @@ use super::{
     tenants::{ConnectionKey, Tenant},
 };
 use crate::{
-    api::{DATASET_FINALIZER, ProfileDataset, Reason},
+    api::{DATASET_FINALIZER, PlatformConnection, ProfileDataset, Reason},
     decide::{
         Cause, Life,
         connection::Failure,
@@ -76,9 +76,17 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
         return Ok(Action::await_change());
     };
     begin(dataset, context);
+    let connection = &dataset.spec.connection_ref.name;
+    context
+        .look_for::<PlatformConnection>(&namespace, connection)
+        .await?;
     let mut object = dataset.clone();
     let mut memory = Memory::default();
     for _ in 0..STEPS {
+        // Only this pass may send what it has intended; all else is for whoever has the object now.
+        if memory.held.is_none() && !context.serves(&object) {
+            return Ok(Action::await_change());
+        }
         let seen = observe(&object, context, &memory).await?;
         match decide(&seen.facts) {
             Plan::Rest(situation) => {

@@ -6,13 +6,14 @@ use kube::ResourceExt;
 use super::super::{
     Context, PassError, Shared,
     finalizers::finalizer,
+    holds::Held,
     nonce, requests,
     tenants::{ConnectionKey, Tenant},
 };
 use crate::{
     api::{
-        ConditionType, DATASET_FINALIZER, DatasetDeletionPolicy, ProfileDataset,
-        ProfileDatasetStatus, Reason, SubmissionOutcome, is_true,
+        ConditionType, DATASET_FINALIZER, DatasetDeletionPolicy, PlatformConnection,
+        ProfileDataset, ProfileDatasetStatus, Reason, SubmissionOutcome, is_true,
     },
     decide::{
         Cause, Finalizer, Life, Need,
@@ -73,7 +74,7 @@ pub(super) async fn observe(
         Need::Wrong(cause) => (Need::Wrong(cause), None),
     };
     let record = dataset.status.as_ref().map_or(Record::Fresh, record);
-    let users = users(dataset, context, &namespace, &record);
+    let users = users(dataset, context, &namespace, &record).await?;
     let lookup = memory.lookup.clone().unwrap_or_else(|| {
         let stamp = tenant.as_ref().map(|tenant| tenant.stamp.as_str());
         remembered(dataset, shared, stamp, &users).unwrap_or(Lookup::NotYet)
@@ -128,12 +129,12 @@ fn lane(dataset: &ProfileDataset) -> Lane {
 
 /// The exports that run into a dataset. Before it is deleted those count as well that name it by
 /// its id, or through another object.
-fn users(
+async fn users(
     dataset: &ProfileDataset,
     context: &Context,
     namespace: &str,
     record: &Record,
-) -> Vec<String> {
+) -> Result<Vec<String>, PassError> {
     let mut users = context.users_of_dataset(namespace, &dataset.name_any());
     let deletes = dataset.metadata.deletion_timestamp.is_some()
         && dataset.spec.deletion_policy == Some(DatasetDeletionPolicy::Delete);
@@ -141,9 +142,23 @@ fn users(
         Record::Known(id, _) if deletes => users.extend(context.exports_into(namespace, id)),
         Record::Known(_, _) | Record::Fresh | Record::Open(_) | Record::Rejected(_) => {}
     }
+    // Before it is let go, what this process does not watch counts too.
+    if users.is_empty() && finalizer(dataset, DATASET_FINALIZER) == Finalizer::Present {
+        let held = Held::Dataset {
+            namespace: namespace.to_owned(),
+            name: dataset.name_any(),
+        };
+        users = context.users_elsewhere(&held, |_| true).await?;
+        match record {
+            Record::Known(id, _) if deletes => {
+                users.extend(context.exports_elsewhere_into(id).await?);
+            }
+            Record::Known(_, _) | Record::Fresh | Record::Open(_) | Record::Rejected(_) => {}
+        }
+    }
     users.sort();
     users.dedup();
-    users
+    Ok(users)
 }
 
 /// The object's identity, for tags.
@@ -223,16 +238,19 @@ fn remembered(
 /// A client for what is left to do: it may be one that nothing new may use.
 fn service(context: &Context, namespace: &str, connection: &str) -> Need<Tenant> {
     let key = ConnectionKey::new(namespace, connection);
-    match context.shared.tenants.get(&key) {
-        Some(tenant) => Need::Met(tenant),
-        None => Need::waiting(
-            Reason::ConnectionNotFound,
-            format!(
-                "PlatformConnection {connection} is not in namespace {namespace}, or was never \
-                 ready: create it and its Secret again"
-            ),
-        ),
+    if let Some(tenant) = context.shared.tenants.get(&key) {
+        return Need::Met(tenant);
     }
+    if let Some(cause) = context.of_another_shard::<PlatformConnection>(namespace, connection) {
+        return Need::Waiting(cause);
+    }
+    Need::waiting(
+        Reason::ConnectionNotFound,
+        format!(
+            "PlatformConnection {connection} is not in namespace {namespace}, or was never ready: \
+             create it and its Secret again"
+        ),
+    )
 }
 
 /// How long a deletion may still take: only a namespace that is being deleted does not wait. When

@@ -76,12 +76,17 @@ pub async fn pass(export: &ExportJob, context: &Context) -> Result<Action, PassE
     if let Some(None) = inside {
         return Ok(Action::await_change());
     }
+    context.look_for_needs_of(export).await?;
     let mut object = Box::new(export.clone());
     let mut memory = Memory {
         surroundings: surroundings(export, context).await,
         ..Memory::default()
     };
     for _ in 0..STEPS {
+        // Only this pass may send what it has intended; all else is for whoever has the object now.
+        if memory.held.is_none() && !context.serves(&*object) {
+            return Ok(Action::await_change());
+        }
         let seen = observe(&object, context, &memory)?;
         let plan = decide(&seen.facts);
         if let (Record::Fresh { attempt: _ }, Need::Waiting(_) | Need::Wrong(_)) =

@@ -17,8 +17,8 @@ use super::super::{
 use super::wishes::{departure, effective, managed, wishes};
 use crate::{
     api::{
-        EXPORT_FINALIZER, Effective, ExportJob, ExportJobStatus, RESOLVE_ANNOTATION,
-        RESTORED_LABEL, Reason, Target,
+        EXPORT_FINALIZER, Effective, ExportJob, ExportJobStatus, PlatformConnection,
+        RESOLVE_ANNOTATION, RESTORED_LABEL, Reason, Target,
     },
     decide::{
         Cause, Life, Need,
@@ -412,6 +412,9 @@ fn service(
         sandbox,
         dataset_id: _,
     } = target;
+    if let Some(cause) = context.of_another_shard::<PlatformConnection>(namespace, name) {
+        return (Need::Waiting(cause), None);
+    }
     let message = match context.shared.tenants.get(&key) {
         Some(_) => format!(
             "PlatformConnection {name} goes elsewhere by now; the job is in sandbox {sandbox} of \

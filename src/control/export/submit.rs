@@ -259,6 +259,13 @@ async fn record(
         tokio::time::sleep(wait).await;
         wait *= 2;
         match api.get_opt(&export.name_any()).await {
+            Ok(Some(newer)) if is_taken_up(&newer, record) => {
+                let job = record.job.as_ref().map(JobId::as_str);
+                info!(job, "another process has taken up what the request came to");
+                claims.observe(&newer);
+                claims.release(&seen.facts.identity.uid);
+                return Ok(newer);
+            }
             Ok(Some(newer)) if is_same_try(&newer, &record.submission) => current = newer,
             // The object is another one, or its status tells of another try: not ours to write.
             Ok(Some(_) | None) => return Err(error),
@@ -274,6 +281,19 @@ fn is_same_try(export: &ExportJob, submission: &Submission) -> bool {
         .as_ref()
         .and_then(|status| status.submission.as_ref());
     recorded.is_some_and(|recorded| recorded.r#try == submission.r#try)
+}
+
+/// Whether another process has found the job of the very try and goes on with it: what the reply
+/// says is no news then, and what became of the job since must stay on record.
+fn is_taken_up(export: &ExportJob, record: &Record) -> bool {
+    let Some(status) = &export.status else {
+        return false;
+    };
+    let ours = &record.submission;
+    status.submission.as_ref().is_some_and(|theirs| {
+        let found = status.job_id.is_some() && theirs != ours;
+        theirs.r#try == ours.r#try && (found || status.completion_time.is_some())
+    })
 }
 
 fn recorded(export: &ExportJob, seen: &Seen, record: &Record) -> ExportJobStatus {

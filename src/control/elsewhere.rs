@@ -1,0 +1,249 @@
+//! What objects name that is there, but in another shard.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use kube::{
+    Api, ResourceExt,
+    api::ListParams,
+    core::{Expression, Selector},
+    runtime::reflector::ObjectRef,
+};
+use tokio::time::Instant;
+
+use super::{
+    Context, Kind, PassError, Shared,
+    dependencies::{begun, into, is_begun, is_clean_up_due, is_ended, not_there},
+    holds::Held,
+    tenants::ConnectionKey,
+};
+use crate::{
+    api::{ExportJob, PlatformConnection, ProfileDataset, Reason, Target},
+    decide::{Cause, Need},
+    platform::DatasetId,
+};
+
+/// How long a look is believed. Nobody tells when what is there changes, but for its coming into
+/// this shard, which its watch brings.
+const BELIEVED: Duration = Duration::from_secs(30);
+
+/// What was found of objects that the stores do not have.
+#[derive(Default)]
+pub struct Elsewhere {
+    found: Mutex<HashMap<Name, Found>>,
+}
+
+/// Kind, namespace and name.
+type Name = (&'static str, String, String);
+
+struct Found {
+    at: Instant,
+    /// What its labels lack to be of this shard; none: it is not there.
+    unmet: Option<Selector>,
+}
+
+impl Elsewhere {
+    fn is_fresh(&self, name: &Name) -> bool {
+        let found = self.found();
+        found
+            .get(name)
+            .is_some_and(|found| found.at.elapsed() < BELIEVED)
+    }
+
+    fn keep(&self, name: Name, unmet: Option<Selector>) {
+        let mut found = self.found();
+        found.retain(|_, found| found.at.elapsed() < 2 * BELIEVED);
+        let at = Instant::now();
+        found.insert(name, Found { at, unmet });
+    }
+
+    fn unmet(&self, name: &Name) -> Option<Selector> {
+        self.found().get(name)?.unmet.clone()
+    }
+
+    /// An object has left this shard, or is gone: which of the two is looked at anew.
+    pub fn forget<K: Kind>(&self, object: &K) {
+        let namespace = object.namespace().unwrap_or_default();
+        self.found()
+            .remove(&(K::KIND, namespace, object.name_any()));
+    }
+
+    fn found(&self) -> MutexGuard<'_, HashMap<Name, Found>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Context {
+    /// Whether a pass may go on with an object: it is there, and of this shard, as far as is known
+    /// by now. Its own writes may tell so before the watch does.
+    pub(super) fn serves<K: Kind>(&self, object: &K) -> bool {
+        let there = K::store(&self.stores).get(&ObjectRef::from_obj(object));
+        let is_there = there.is_some_and(|there| there.uid() == object.uid());
+        is_there && self.shared.reach.serves(object.labels())
+    }
+
+    /// Looks for what an export names and this shard does not have.
+    pub(super) async fn look_for_needs_of(&self, export: &ExportJob) -> Result<(), PassError> {
+        let Some(namespace) = export.namespace().filter(|_| !is_ended(export)) else {
+            return Ok(());
+        };
+        if let Some(dataset) = into(export).filter(|_| !is_begun(export)) {
+            self.look_for::<ProfileDataset>(&namespace, dataset).await?;
+        }
+        if let Some(connection) = self.connection_of(export) {
+            self.look_for::<PlatformConnection>(&namespace, &connection)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Looks for an object that this shard does not have: it may be of another one.
+    pub(super) async fn look_for<K: Kind>(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<(), PassError> {
+        let Shared {
+            reach, elsewhere, ..
+        } = &*self.shared;
+        let object = ObjectRef::new(name).within(namespace);
+        let key = (K::KIND, namespace.to_owned(), name.to_owned());
+        let Some(shard) = reach.shard() else {
+            return Ok(());
+        };
+        if K::store(&self.stores).get(&object).is_some() || elsewhere.is_fresh(&key) {
+            return Ok(());
+        }
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let there = api.get_metadata_opt(name).await?;
+        let unmet = there.map(|there| shard.unmet(there.labels()));
+        // One that is of this shard is on its way.
+        let unmet = unmet.filter(|unmet| !unmet.selects_all());
+        elsewhere.keep(key, unmet);
+        Ok(())
+    }
+
+    /// Why something that an object names cannot be used, if another shard has it.
+    pub(super) fn of_another_shard<K: Kind>(&self, namespace: &str, name: &str) -> Option<Cause> {
+        let object = ObjectRef::new(name).within(namespace);
+        if K::store(&self.stores).get(&object).is_some() {
+            return None;
+        }
+        let key = (K::KIND, namespace.to_owned(), name.to_owned());
+        let unmet = self.shared.elsewhere.unmet(&key)?;
+        let (kind, plural) = (K::KIND, K::plural(&()));
+        let remedy = match labels(&unmet) {
+            Some(labels) => format!("kubectl label {plural} {name} {labels}"),
+            None => "kubectl label".to_owned(),
+        };
+        let message = format!(
+            "{kind} {name} is in namespace {namespace}, but of another shard: its labels do not \
+             match {unmet}. Give it, and all that uses it, the labels of one shard ({remedy}), or \
+             this object those of the other"
+        );
+        Some(Cause::new(Reason::OtherShard, message))
+    }
+
+    /// What to say of something that an object names and the stores do not have.
+    pub(super) fn absent<K: Kind, T>(
+        &self,
+        reason: Reason,
+        namespace: &str,
+        name: &str,
+    ) -> Need<T> {
+        match self.of_another_shard::<K>(namespace, name) {
+            Some(cause) => Need::Wrong(cause),
+            None => not_there(reason, K::KIND, name, namespace),
+        }
+    }
+
+    /// What this shard does not have and needs this all the same, by kind and name: what was begun
+    /// with it while it was here, and is not finished. Nobody tells when it is.
+    pub(super) async fn users_elsewhere(
+        &self,
+        held: &Held,
+        serves: impl Fn(&Target) -> bool + Send + Sync,
+    ) -> Result<Vec<String>, PassError> {
+        if self.shared.reach.shard().is_none() {
+            return Ok(Vec::new());
+        }
+        let (namespace, fields) = match held {
+            Held::Connection(ConnectionKey { namespace, name }) => {
+                (namespace, format!("status.connection.name={name}"))
+            }
+            Held::Dataset { namespace, name } => {
+                let field = "spec.export.destination.datasetRef.name";
+                (namespace, format!("{field}={name}"))
+            }
+        };
+        let exports: Api<ExportJob> = Api::namespaced(self.client.clone(), namespace);
+        let params = ListParams::default().fields(&fields);
+        let exports = exports.list(&params).await?.items;
+        let runs = |export: &&ExportJob| {
+            begun(export).is_some_and(|submission| serves(&submission.target)) && !is_ended(export)
+        };
+        let exports = exports.iter().filter(runs);
+        let mut users: Vec<String> = exports.map(|export| self.told(held, export)).collect();
+        if let Held::Connection(key) = held {
+            let datasets: Api<ProfileDataset> = Api::namespaced(self.client.clone(), namespace);
+            let params = ListParams::default();
+            let params = params.fields(&format!("spec.connectionRef.name={}", key.name));
+            let datasets = datasets.list(&params).await?.items;
+            let datasets = datasets.iter().filter(|dataset| is_clean_up_due(dataset));
+            users.extend(datasets.map(|dataset| self.told(held, dataset)));
+        }
+        users.sort();
+        Ok(users)
+    }
+
+    /// A user, as those are told that the stores have.
+    fn told<K: Kind>(&self, held: &Held, user: &K) -> String {
+        let name = match held {
+            Held::Connection(_) => format!("{} {}", K::KIND, user.name_any()),
+            Held::Dataset { .. } => user.name_any(),
+        };
+        if self.shared.reach.serves(user.labels()) {
+            name
+        } else {
+            format!("{name} (of another shard)")
+        }
+    }
+
+    /// The exports that no scope's store shows here and that run into this dataset of the Catalog.
+    pub(super) async fn exports_elsewhere_into(
+        &self,
+        id: &DatasetId,
+    ) -> Result<Vec<String>, PassError> {
+        if self.shared.reach.is_whole() {
+            return Ok(Vec::new());
+        }
+        let fields = format!("status.datasetId={id}");
+        let exports = self.shared.reach.exports(Some(&fields)).await?;
+        let runs = exports
+            .iter()
+            .filter(|export| is_begun(export) && !is_ended(export));
+        Ok(runs
+            .map(|_| "of another shard or namespace".to_owned())
+            .collect())
+    }
+}
+
+/// The labels that a selector asks for, if labels are all that it asks for.
+fn labels(selector: &Selector) -> Option<String> {
+    let labels: Option<Vec<String>> = selector
+        .clone()
+        .into_iter()
+        .map(|part| match part {
+            Expression::Equal(key, value) => Some(format!("{key}={value}")),
+            Expression::In(..)
+            | Expression::NotIn(..)
+            | Expression::NotEqual(..)
+            | Expression::Exists(_)
+            | Expression::DoesNotExist(_) => None,
+        })
+        .collect();
+    labels.map(|labels| labels.join(" "))
+}
