@@ -20,4 +20,5 @@ mod lifecycle;
 mod process;
 mod reliability;
 mod samples;
+mod shards;
 mod stale;

@@ -26,6 +26,7 @@ use tempfile::TempDir;
 
 pub use cluster::{admin, documents, install_crd, kubectl};
 pub use plane::OwnPlane;
+pub use replica::Replica;
 pub use simulator::Simulator;
 pub use through::SHORT_WINDOWS;
 pub use wait::{LONG, eventually, until, within};
