@@ -11,12 +11,19 @@ use crate::clock::rfc3339;
 use crate::exports;
 use crate::exports::job::{Job, Phase};
 use crate::ids::TOKEN_PREFIX;
+use crate::wire::Connections;
 use crate::world::{Credentials, World};
 
 /// The calls so far.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     calls: Vec<Entry>,
+    /// The requests to start an export that are under way.
+    creations: usize,
+    /// The most that were under way at a time.
+    most_creations: usize,
+    /// The connections of all callers, of this API and of the platform's.
+    pub(crate) connections: Connections,
 }
 
 /// What became of a call's connection.
@@ -78,6 +85,10 @@ impl Ledger {
             Route::Job(id) if call.method != Method::GET => id.parse().ok(),
             _ => None,
         };
+        if is_creation(call.method.as_str(), route.template()) {
+            self.creations += 1;
+            self.most_creations = self.most_creations.max(self.creations);
+        }
         self.calls.push(Entry {
             at: rfc3339(wall),
             index,
@@ -118,8 +129,16 @@ impl Ledger {
         {
             entry.status = status;
             entry.connection = Some(fate);
+            if is_creation(&entry.method, entry.route) {
+                self.creations -= 1;
+            }
         }
     }
+}
+
+/// Whether a call asks for a new export.
+fn is_creation(method: &str, route: &str) -> bool {
+    method == "POST" && route == Route::Jobs.template()
 }
 
 /// The whole ledger.
@@ -221,6 +240,7 @@ pub(crate) fn summary(world: &World) -> Value {
         .datasets
         .values()
         .filter(|dataset| is_surplus(dataset.cause.as_ref()));
+    let connections = world.ledger.connections.counts();
     json!({
         "exports": {
             "created": own.len(),
@@ -242,6 +262,12 @@ pub(crate) fn summary(world: &World) -> Value {
         "createdByRequestIdMaximum": by_request_id.values().max().copied().unwrap_or_default(),
         "createdOverOne": by_request_id.values().filter(|count| **count > 1).count(),
         "foreignDeleted": foreign_deleted.count(),
+        "connections": {
+            "accepted": connections.accepted,
+            "open": connections.open,
+            "most": connections.most,
+        },
+        "mostCreationsUnderWay": world.ledger.most_creations,
         "surplus": {"exports": surplus_jobs.count(), "datasets": surplus_datasets.count()},
     })
 }

@@ -52,7 +52,8 @@ impl Simulator {
             .with_state(self.clone())
             .into_make_service_with_connect_info::<Line>();
         let (stopped, stopping) = oneshot::channel::<()>();
-        let server = axum::serve(Wires(listener), router).with_graceful_shutdown(async move {
+        let wires = Wires::new(listener, self.world().ledger.connections.clone());
+        let server = axum::serve(wires, router).with_graceful_shutdown(async move {
             shutdown.await;
             // Nobody listens if the server has failed already.
             let _ = stopped.send(());

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,7 +19,23 @@ use tokio::time::Sleep;
 use crate::faults::How;
 
 /// The listener whose connections are wires.
-pub(crate) struct Wires(pub(crate) TcpListener);
+pub(crate) struct Wires {
+    listener: TcpListener,
+    connections: Connections,
+}
+
+/// How many connections there were.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Connections(Arc<Mutex<Counts>>);
+
+/// Connections, counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) accepted: usize,
+    pub(crate) open: usize,
+    /// The most that were open at a time.
+    pub(crate) most: usize,
+}
 
 /// A connection.
 pub(crate) struct Wire {
@@ -27,6 +43,40 @@ pub(crate) struct Wire {
     line: Line,
     progress: Progress,
     hang: Option<Pin<Box<Sleep>>>,
+    connections: Connections,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.connections.count().open -= 1;
+    }
+}
+
+impl Connections {
+    /// The counts so far.
+    pub(crate) fn counts(&self) -> Counts {
+        *self.count()
+    }
+
+    fn opened(&self) {
+        let mut counts = self.count();
+        counts.accepted += 1;
+        counts.open += 1;
+        counts.most = counts.most.max(counts.open);
+    }
+
+    fn count(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wires {
+    pub(crate) fn new(listener: TcpListener, connections: Connections) -> Self {
+        Self {
+            listener,
+            connections,
+        }
+    }
 }
 
 /// A connection's handle for those who answer its calls.
@@ -95,18 +145,20 @@ impl Listener for Wires {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (stream, address) = Listener::accept(&mut self.0).await;
+        let (stream, address) = Listener::accept(&mut self.listener).await;
+        self.connections.opened();
         let wire = Wire {
             stream,
             line: Line::default(),
             progress: Progress::default(),
             hang: None,
+            connections: self.connections.clone(),
         };
         (wire, address)
     }
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 
