@@ -1,8 +1,10 @@
 //! Which jobs and datasets the exports of this process claim, so that no job becomes two objects'
 //! and no two submissions that could not be told apart go into one dataset at a time.
 
+mod records;
+
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -11,9 +13,10 @@ use jiff::{SignedDuration, Timestamp};
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 use tokio::time::Instant;
 
-use super::{pokes::Pokes, written::version};
+use self::records::{Claim, Record, Records, State, claim, is_untaken};
+use super::{dependencies::is_ended, pokes::Pokes, written::version};
 use crate::{
-    api::{ExportJob, RESTORED_LABEL, Submission, SubmissionOutcome, Target},
+    api::{ExportJob, RESTORED_LABEL, Target},
     decide::export::{self, Title},
     platform::JobId,
 };
@@ -37,7 +40,8 @@ pub struct Claims {
 
 #[derive(Default)]
 struct Inner {
-    objects: HashMap<String, Object>,
+    /// Every object that is there.
+    records: Records,
     /// Who is about to submit, by UID: from before the intent until what became of it is on
     /// record.
     taken: HashMap<String, Target>,
@@ -45,8 +49,6 @@ struct Inner {
     tombstones: Vec<Tombstone>,
     /// The attempts that this process saw begin, or looked for, by UID.
     begun: HashMap<String, Begun>,
-    /// Every object that is there, by UID.
-    met: HashMap<String, Met>,
     /// Before this time an object may have been deleted unnoticed.
     complete_from: Option<Instant>,
     /// When everything was last listed.
@@ -66,32 +68,6 @@ enum Sent {
     OnRecord,
 }
 
-/// An object that is there.
-struct Met {
-    namespace: String,
-    /// The version that was last seen of it. The API server says that those of one object can be
-    /// compared as numbers.
-    version: u64,
-}
-
-/// What an object's status says.
-#[derive(Clone, Debug, PartialEq)]
-struct Object {
-    name: String,
-    target: Target,
-    request_id: String,
-    intent_time: Timestamp,
-    jobs: Vec<JobId>,
-    state: State,
-}
-
-/// Whether a submission is settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Open,
-    Settled,
-}
-
 struct Waiting {
     target: Target,
     object: ObjectRef<ExportJob>,
@@ -101,7 +77,7 @@ struct Waiting {
 /// What a deleted object had.
 struct Tombstone {
     uid: String,
-    object: Object,
+    record: Record,
     until: Timestamp,
 }
 
@@ -109,13 +85,11 @@ impl Claims {
     /// Takes note of an object as the API server has it, unless something newer was seen of it.
     pub fn observe(&self, export: &ExportJob) {
         let Some(uid) = export.uid() else { return };
-        let version = version(export);
         let mut inner = self.inner();
-        if inner.met.get(&uid).is_some_and(|met| met.version > version) {
+        let known = inner.records.get(&uid);
+        if known.is_some_and(|known| known.version > version(export)) {
             return;
         }
-        let namespace = export.namespace().unwrap_or_default();
-        inner.met.insert(uid.clone(), Met { namespace, version });
         // It was another shard's, and is back.
         inner.tombstones.retain(|tombstone| tombstone.uid != uid);
         // Should this submission be missing from a later state of the object, that one is of a
@@ -126,16 +100,16 @@ impl Claims {
         {
             begun.sent = Sent::OnRecord;
         }
-        let target = match claim(export) {
-            Some(object) => {
-                let settled = object.state == State::Settled;
-                let target = object.target.clone();
-                inner.objects.insert(uid, object);
-                settled.then_some(target)
-            }
-            None => inner.objects.remove(&uid).map(|object| object.target),
+        if is_ended(export) {
+            inner.begun.remove(&uid);
+        }
+        let before = inner.records.put(&uid, export);
+        let free = match (before, inner.records.claim(&uid)) {
+            (_, Some(claim)) => (claim.state == State::Settled).then(|| Arc::clone(&claim.target)),
+            (Some(before), None) => Some(before.target),
+            (None, None) => None,
         };
-        if let Some(target) = target {
+        if let Some(target) = free {
             inner.wake(&target);
         }
     }
@@ -152,7 +126,7 @@ impl Claims {
         let restored = export.labels().contains_key(RESTORED_LABEL);
         {
             let mut inner = self.inner();
-            if fresh && !restored && !inner.met.contains_key(&uid) {
+            if fresh && !restored && inner.records.get(&uid).is_none() {
                 inner.begun.insert(uid, Begun::new(1));
             }
         }
@@ -164,9 +138,23 @@ impl Claims {
     /// was submitted, left no trace here.
     pub fn arrived(&self, export: &ExportJob, window: SignedDuration) {
         let Some(uid) = export.uid() else { return };
-        let open = claim(export).is_some_and(|object| object.state == State::Open);
-        if open && !self.inner().met.contains_key(&uid) {
+        let open = claim(export).is_some_and(|claim| claim.state == State::Open);
+        if open && self.inner().records.get(&uid).is_none() {
             self.unsure_for(window);
+        }
+        self.observe(export);
+    }
+
+    /// Everything in a namespace, or in all, is about to be listed anew. The API server may have
+    /// been restored from a backup: versions go on from an older one.
+    pub fn listing(&self, namespace: Option<&str>) {
+        self.inner().records.doubt(namespace);
+    }
+
+    /// A list shows an object.
+    pub fn list(&self, export: &ExportJob) {
+        if let Some(uid) = export.uid() {
+            self.inner().records.confirm(&uid);
         }
         self.observe(export);
     }
@@ -179,33 +167,26 @@ impl Claims {
         inner.complete_from = inner.complete_from.map(|complete| complete.max(time));
     }
 
-    /// Everything in a namespace, or in all, was listed anew. Gives the UIDs of those that are not
-    /// there any more. The API server may have been
-    /// restored from a backup: versions go on from an older one, and no attempt that is not on
-    /// record counts as seen from its beginning.
+    /// Everything in a namespace, or in all, was listed anew: what was listed already, and these.
+    /// Gives the UIDs of those that are not there any more. No attempt that is not on record counts
+    /// as seen from its beginning.
     pub fn relisted(
         &self,
         namespace: Option<&str>,
         exports: &[Arc<ExportJob>],
         window: SignedDuration,
     ) -> Vec<String> {
-        let there: HashSet<String> = exports.iter().filter_map(|export| export.uid()).collect();
-        let gone: Vec<String> = {
+        {
             let mut inner = self.inner();
             inner.begun.clear();
             inner.listed = Some(Instant::now());
-            inner.met.values_mut().for_each(|met| met.version = 0);
-            let within = |met: &Met| namespace.is_none_or(|namespace| met.namespace == namespace);
-            let met = inner.met.iter();
-            met.filter(|(uid, met)| within(met) && !there.contains(*uid))
-                .map(|(uid, _)| uid.clone())
-                .collect()
-        };
-        for uid in &gone {
-            self.gone(uid, window);
         }
         for export in exports {
-            self.observe(export);
+            self.list(export);
+        }
+        let gone = self.inner().records.doubted(namespace);
+        for uid in &gone {
+            self.gone(uid, window);
         }
         gone
     }
@@ -253,20 +234,21 @@ impl Claims {
     pub fn gone(&self, uid: &str, window: SignedDuration) {
         let mut inner = self.inner();
         inner.begun.remove(uid);
-        inner.met.remove(uid);
         let taken = inner.taken.remove(uid);
-        let object = inner.objects.remove(uid);
+        let record = inner.records.remove(uid);
         if let Some(target) = &taken {
             inner.wake(target);
         }
-        if let Some(object) = object {
-            inner.wake(&object.target);
-            let until = object
+        if let Some(record) = record
+            && let Some(claim) = &record.claim
+        {
+            inner.wake(&claim.target);
+            let until = claim
                 .intent_time
                 .saturating_add(window + window)
                 .unwrap_or(Timestamp::MAX);
-            let uid = uid.to_owned();
-            inner.tombstones.push(Tombstone { uid, object, until });
+            let (uid, record) = (uid.to_owned(), record.apart());
+            inner.tombstones.push(Tombstone { uid, record, until });
         }
     }
 
@@ -328,23 +310,21 @@ impl Claims {
     #[must_use]
     pub fn is_claimed(&self, target: &Target, job: &JobId) -> bool {
         let inner = self.inner();
-        let deleted = inner.tombstones.iter().map(|tombstone| &tombstone.object);
-        let mut all = inner.objects.values().chain(deleted);
-        all.any(|object| target.is_same_tenant(&object.target) && object.jobs.contains(job))
+        let mut deleted = inner.tombstones.iter().filter_map(Tombstone::claim);
+        let mut known = inner.records.holders(target, job);
+        known.next().is_some() || deleted.any(|claim| claim.has(target, job))
     }
 
     /// Whether another object had the job on record before this one.
     #[must_use]
     pub fn title(&self, uid: &str, target: &Target, job: &JobId) -> Title {
         let inner = self.inner();
-        let Some(own) = inner.objects.get(uid) else {
+        let Some(own) = inner.records.claim(uid) else {
             return Title::Clear;
         };
-        let contested = inner.objects.iter().any(|(other, object)| {
-            other != uid
-                && target.is_same_tenant(&object.target)
-                && object.jobs.contains(job)
-                && (object.intent_time, other.as_str()) < (own.intent_time, uid)
+        let mut others = inner.records.holders(target, job);
+        let contested = others.any(|(other, claim)| {
+            other != uid && (claim.intent_time, other) < (own.intent_time, uid)
         });
         if contested {
             Title::Contested
@@ -368,27 +348,29 @@ impl Claims {
             complete_from: inner.complete_from(now),
             ..export::Claims::default()
         };
-        let listed: HashMap<String, Object> = listed
+        let listed: HashMap<String, Record> = listed
             .iter()
-            .filter_map(|export| Some((export.uid()?, claim(export)?)))
+            .filter_map(|export| Some((export.uid()?, Record::of(export, claim(export)?))))
             .collect();
-        let known = inner.objects.iter();
+        let known = inner.records.iter();
         let unlisted = known.filter(|(other, _)| !listed.contains_key(*other));
-        for (other, object) in unlisted.chain(&listed) {
+        let listed = listed.iter().map(|(uid, record)| (uid.as_str(), record));
+        for (other, record) in unlisted.chain(listed) {
+            let Some(claim) = &record.claim else { continue };
             // Ours, while it is open: the jobs of earlier attempts.
-            if other == uid && target.is_same_tenant(&object.target) {
-                claims.jobs.extend(object.jobs.iter().cloned());
+            if other == uid && target.is_same_tenant(&claim.target) {
+                claims.jobs.extend(claim.jobs.iter().cloned());
             } else {
-                object.add_to(&mut claims, target, "");
+                record.add_to(&mut claims, target, "");
             }
         }
         for Tombstone {
             uid: _,
-            object,
+            record,
             until: _,
         } in &inner.tombstones
         {
-            object.add_to(&mut claims, target, " (deleted)");
+            record.add_to(&mut claims, target, " (deleted)");
         }
         claims
     }
@@ -413,25 +395,24 @@ impl Inner {
 
     fn rivals(&self, uid: &str, target: &Target) -> Vec<String> {
         let on_record = self
-            .objects
-            .iter()
-            .filter(|(other, object)| {
-                *other != uid && object.state == State::Open && object.target == *target
-            })
-            .map(|(_, object)| object.name.clone());
-        let about_to = self
+            .records
+            .open(target)
+            .filter(|(other, _)| *other != uid)
+            .map(|(_, record)| record.title());
+        let others = self
             .taken
             .iter()
-            .filter(|(other, taken)| {
-                *other != uid && *taken == target && !self.objects.contains_key(*other)
-            })
-            .map(|_| "another export".to_owned());
-        let taken_again = self.taken.iter().filter_map(|(other, taken)| {
-            let object = self.objects.get(other)?;
-            let other_try = *other != uid && taken == target && object.state == State::Settled;
-            other_try.then(|| object.name.clone())
+            .filter(|(other, taken)| *other != uid && *taken == target);
+        let about_to = others.filter_map(|(other, _)| {
+            let record = self.records.get(other);
+            match record.and_then(|record| Some((record, record.claim.as_ref()?))) {
+                None => Some("another export".to_owned()),
+                // Another try of it.
+                Some((record, claim)) if claim.state == State::Settled => Some(record.title()),
+                Some(_) => None,
+            }
         });
-        on_record.chain(about_to).chain(taken_again).collect()
+        on_record.chain(about_to).collect()
     }
 
     /// Wakes some of those that wait for a dataset.
@@ -449,17 +430,9 @@ impl Inner {
     }
 }
 
-impl Object {
-    /// Adds what it claims of a tenant, as another object's; `note` is said after its name.
-    fn add_to(&self, claims: &mut export::Claims, target: &Target, note: &str) {
-        if !target.is_same_tenant(&self.target) {
-            return;
-        }
-        claims.jobs.extend(self.jobs.iter().cloned());
-        claims.request_ids.push(self.request_id.clone());
-        if self.state == State::Open && self.target == *target {
-            claims.open.push(format!("{}{note}", self.name));
-        }
+impl Tombstone {
+    fn claim(&self) -> Option<&Claim> {
+        self.record.claim.as_ref()
     }
 }
 
@@ -494,65 +467,6 @@ impl Begun {
 fn sent_attempt(export: &ExportJob) -> Option<i64> {
     let submission = export.status.as_ref()?.submission.as_ref()?;
     (!is_untaken(submission)).then_some(submission.attempt)
-}
-
-fn is_untaken(submission: &Submission) -> bool {
-    match submission.outcome {
-        Some(
-            SubmissionOutcome::NotSent
-            | SubmissionOutcome::Refused
-            | SubmissionOutcome::NotTaken
-            | SubmissionOutcome::Rejected,
-        ) => true,
-        Some(SubmissionOutcome::Posted | SubmissionOutcome::Adopted) | None => false,
-    }
-}
-
-/// What an object's status claims; nothing without a submission.
-fn claim(export: &ExportJob) -> Option<Object> {
-    let status = export.status.as_ref()?;
-    let submission = status.submission.as_ref()?;
-    let Submission {
-        attempt: _,
-        r#try: _,
-        request_id,
-        fingerprint: _,
-        target,
-        intent_time,
-        send_before: _,
-        settle_after: _,
-        outcome: _,
-        evidence: _,
-        candidates: _,
-        answer: _,
-        surplus_job_ids,
-    } = submission;
-    let earlier = status.attempts.iter().map(|attempt| &attempt.job_id);
-    let jobs = status
-        .job_id
-        .iter()
-        .chain(surplus_job_ids)
-        .chain(earlier)
-        .map(JobId::new)
-        .collect();
-    // What failed stays on record until the next attempt.
-    let failed = |attempt: &crate::api::Attempt| attempt.attempt >= submission.attempt;
-    let settled = status.job_id.is_some()
-        || status.completion_time.is_some()
-        || is_untaken(submission)
-        || status.attempts.iter().any(failed);
-    Some(Object {
-        name: format!(
-            "ExportJob {} of namespace {}",
-            export.name_any(),
-            export.namespace().unwrap_or_default()
-        ),
-        target: target.clone(),
-        request_id: request_id.clone(),
-        intent_time: *intent_time,
-        jobs,
-        state: if settled { State::Settled } else { State::Open },
-    })
 }
 
 #[cfg(test)]

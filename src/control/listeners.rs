@@ -11,6 +11,7 @@ use super::{
     Context, Kind,
     dependencies::is_ended,
     events::Tone,
+    export::is_at_rest,
     holds::Held,
     streams::Listener,
     tenants::{ConnectionKey, Standing, Tenant},
@@ -185,6 +186,30 @@ impl Listener<ProfileDataset> for Relations {
 }
 
 impl Listener<ExportJob> for Relations {
+    fn is_at_rest(&self, object: &ExportJob) -> bool {
+        is_at_rest(object)
+    }
+
+    fn listing(&self) {
+        let claims = &self.0.shared.submissions.claims;
+        claims.listing(self.0.scope.as_deref());
+    }
+
+    fn listed(&self, object: &ExportJob) {
+        self.0.shared.submissions.claims.list(object);
+        self.took(object);
+    }
+
+    fn rests(&self, object: &ExportJob) {
+        let shared = &self.0.shared;
+        let uid = object.uid().unwrap_or_default();
+        shared.board.ended(&uid);
+        shared.governor.left(&uid);
+        shared.submissions.claims.release(&uid);
+        shared.retries.forget(&uid);
+        shared.written.shown(object);
+    }
+
     fn present(&self, object: &ExportJob) {
         let shared = &self.0.shared;
         let claims = &shared.submissions.claims;
@@ -210,9 +235,6 @@ impl Listener<ExportJob> for Relations {
         for uid in claims.relisted(context.scope.as_deref(), &there, window) {
             context.forget_export(&uid);
         }
-        for export in there.iter().filter(|export| is_ended(export)) {
-            self.took(export);
-        }
         let window = Duration::try_from(window).unwrap_or_default();
         claims.complete_from(Instant::now() + window);
         let _ = context.listed.exports.set(());
@@ -228,6 +250,12 @@ impl Listener<ExportJob> for Relations {
 
     fn mended(&self, object: ObjectRef<ExportJob>) {
         self.0.shared.exports.poke(object);
+    }
+
+    fn lost(&self, object: &ObjectRef<ExportJob>) {
+        let uid = object.extra.uid.as_deref().unwrap_or_default();
+        let window = self.0.shared.settings.limits.windows.whole();
+        self.0.shared.submissions.claims.gone(uid, window);
     }
 
     fn gone(&self, object: &ExportJob) {

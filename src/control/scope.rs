@@ -32,7 +32,7 @@ use super::{
     reach::Reach,
     retry::Retries,
     secrets::Secrets,
-    streams::{self, Listener},
+    streams::{self, Listener, Recalls},
     tenants::{ConnectionKey, Tenants},
     written::Written,
 };
@@ -295,13 +295,14 @@ async fn controller<K>(
     };
     let reader = writer.as_reader();
     let listener = Arc::new(Relations(Arc::clone(context)));
+    let (recalls, recalled) = Recalls::new(context.client.clone(), reader.clone());
     let shard = context.shared.reach.shard();
     let labels = shard.map(|shard| shard.text().to_owned());
-    let changes = streams::watch(api, labels, writer, listener);
+    let changes = streams::watch(api, (labels, recalled), writer, listener);
     let shutdown = context.shared.shutdown.clone();
     Controller::for_stream(changes, reader)
         .with_config(controller::Config::default().concurrency(passes))
-        .reconcile_on(Arc::clone(pokes).stream())
+        .reconcile_on(recalls.among(Arc::clone(pokes).stream()))
         .graceful_shutdown_on(shutdown.cancelled_owned())
         .run(
             |object, context| guard(object, context).map(Ok::<_, Infallible>),

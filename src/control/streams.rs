@@ -1,23 +1,33 @@
 //! The watch of one kind, with its store.
 
-use std::{
-    collections::HashSet,
-    fmt::Debug,
-    future::ready,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::VecDeque, fmt::Debug, sync::Arc};
 
-use futures::{Stream, StreamExt, stream};
+use futures::{
+    Stream, StreamExt,
+    future::ready,
+    stream::{self, select},
+};
 use kube::{
     Api, Resource, ResourceExt,
     core::{DeserializeGuard, error_boundary::InvalidObject},
     runtime::{
-        Predicate, PredicateConfig, WatchStreamExt, predicates,
+        WatchStreamExt,
         reflector::{ObjectRef, Store, store::Writer},
         watcher,
     },
 };
 use serde::de::DeserializeOwned;
+
+use self::unreadable::Unreadable;
+
+mod recall;
+mod unreadable;
+
+pub use recall::{Recalled, Recalls};
+
+/// How many objects a list shows at a time. Each page is in memory as text and as objects, and
+/// after a start that is the most memory that there is; fewer would cost more calls.
+const PAGE: u32 = 100;
 
 /// Told of what a watch brings, after the store has it.
 pub trait Listener<K>: Send + Sync + 'static
@@ -26,12 +36,25 @@ where
 {
     /// The object is there, new or changed.
     fn present(&self, object: &K);
+    /// Whether nothing is left to do for an object, as far as it tells itself: it is left out of
+    /// the store then.
+    fn is_at_rest(&self, _object: &K) -> bool {
+        false
+    }
+    /// Everything is about to be listed anew.
+    fn listing(&self) {}
+    /// A list shows an object that is left out of the store.
+    fn listed(&self, _object: &K) {}
+    /// An object that was listed, or is present, is left out of the store.
+    fn rests(&self, _object: &K) {}
     /// Everything was listed anew, so anything may have changed meanwhile.
     fn relisted(&self);
     /// The object can be read again, with nothing else changed that would wake it.
     fn mended(&self, object: ObjectRef<K>);
     /// The object is gone.
     fn gone(&self, object: &K);
+    /// An object that was left out of the store cannot be read any more, or is gone.
+    fn lost(&self, _object: &ObjectRef<K>) {}
     /// The object cannot be read in this version of the API; the others go on.
     fn invalid(&self, object: ObjectRef<K>, error: &InvalidObject);
 }
@@ -40,65 +63,192 @@ where
 ///
 /// An object that cannot be read never stops the stream: the listener is told, and it is left out
 /// of the store until it is mended. With a label selector, an object that is there and matches it
-/// no more is gone as well.
+/// no more is gone as well. One that is at rest is left out, until it changes or is recalled: what
+/// is in the store is whole, so that it can be written back.
 pub fn watch<K>(
     api: Api<DeserializeGuard<K>>,
-    labels: Option<String>,
+    (labels, recalled): (Option<String>, Recalled<K>),
     writer: Writer<K>,
     listener: Arc<impl Listener<K>>,
 ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let told = Arc::clone(&listener);
-    let known = writer.as_reader();
-    let unreadable = Unreadable::<K>::default();
-    let refused = unreadable.clone();
-    let mut mended = Vec::new();
     let config = watcher::Config {
         label_selector: labels,
-        ..watcher::Config::default()
+        ..watcher::Config::default().page_size(PAGE)
     };
-    watches(api, config)
-        .default_backoff()
-        .filter_map(move |event| {
-            ready(match event {
-                Ok(event) => valid(event, &known, &refused, &*told).map(Ok),
-                Err(error) => Some(Err(error)),
-            })
+    let events = watches(api, config).default_backoff().map(Brought::Event);
+    let mut intake = Intake {
+        known: writer.as_reader(),
+        writer,
+        listener,
+        unreadable: Unreadable::default(),
+        mended: VecDeque::new(),
+    };
+    select(events, recalled.stream().map(Brought::Recalled)).filter_map(move |brought| {
+        ready(match brought {
+            Brought::Event(Ok(event)) => intake.take(event).map(Ok),
+            Brought::Event(Err(error)) => Some(Err(error)),
+            Brought::Recalled(object) => Some(Ok(intake.take_back(object))),
         })
-        .map(|event| event.map(|event| event.modify(prune)))
-        .reflect(writer)
-        .inspect(move |event| match event {
-            Ok(watcher::Event::Apply(object)) => {
-                listener.present(object);
-                if unreadable.take(object) {
-                    listener.mended(ObjectRef::from_obj(object));
+    })
+}
+
+/// What fills a store.
+enum Brought<K> {
+    Event(watcher::Result<watcher::Event<DeserializeGuard<K>>>),
+    /// The API server's answer to who asked for an object that is at rest.
+    Recalled(K),
+}
+
+/// Fills a store.
+struct Intake<K, L>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    writer: Writer<K>,
+    /// What is in the store.
+    known: Store<K>,
+    listener: Arc<L>,
+    unreadable: Unreadable<K>,
+    /// What a list that goes on shows as mended.
+    mended: VecDeque<ObjectRef<K>>,
+}
+
+impl<K, L> Intake<K, L>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+    L: Listener<K>,
+{
+    /// Takes an event in. Gives the object if it is news to its controller.
+    fn take(&mut self, event: watcher::Event<DeserializeGuard<K>>) -> Option<K> {
+        match event {
+            watcher::Event::Init => {
+                self.listener.listing();
+                self.mended.clear();
+                self.writer.apply_watcher_event(&watcher::Event::Init);
+                None
+            }
+            watcher::Event::InitApply(object) => self.take_listed(self.read(object).ok()?),
+            watcher::Event::InitDone => {
+                self.writer.apply_watcher_event(&watcher::Event::InitDone);
+                self.listener.relisted();
+                let mended = self.mended.drain(..);
+                mended.for_each(|object| self.listener.mended(object));
+                None
+            }
+            watcher::Event::Apply(object) => match self.read(object) {
+                Ok(object) => self.take_changed(object),
+                Err(object) => {
+                    self.leave(&object);
+                    None
                 }
-            }
-            Ok(watcher::Event::Delete(object)) => listener.gone(object),
-            Ok(watcher::Event::Init) | Err(_) => {}
-            // In the store only once all are there.
-            Ok(watcher::Event::InitApply(object)) => {
-                if unreadable.take(object) {
-                    mended.push(ObjectRef::from_obj(object));
+            },
+            watcher::Event::Delete(DeserializeGuard(Ok(object))) => {
+                let gone = watcher::Event::Delete(object);
+                self.writer.apply_watcher_event(&gone);
+                if let watcher::Event::Delete(object) = &gone {
+                    self.listener.gone(object);
                 }
+                None
             }
-            Ok(watcher::Event::InitDone) => {
-                listener.relisted();
-                mended.drain(..).for_each(|object| listener.mended(object));
+            // It left the store when it could not be read any more.
+            watcher::Event::Delete(DeserializeGuard(Err(error))) => {
+                self.unreadable.forget(&reference(&error));
+                None
             }
+        }
+    }
+
+    fn take_listed(&mut self, mut object: K) -> Option<K> {
+        let mended = self.unreadable.take(&object);
+        if self.listener.is_at_rest(&object) {
+            self.listener.listed(&object);
+            self.listener.rests(&object);
+            return None;
+        }
+        prune(&mut object);
+        // In the store only once all are there.
+        if mended {
+            self.mended.push_back(ObjectRef::from_obj(&object));
+        }
+        let news = self.is_news(&object).then(|| object.clone());
+        self.writer
+            .apply_watcher_event(&watcher::Event::InitApply(object));
+        news
+    }
+
+    fn take_changed(&mut self, mut object: K) -> Option<K> {
+        let mended = self.unreadable.take(&object);
+        if self.listener.is_at_rest(&object) {
+            let left = watcher::Event::Delete(object);
+            self.writer.apply_watcher_event(&left);
+            if let watcher::Event::Delete(object) = &left {
+                self.listener.present(object);
+                self.listener.rests(object);
+            }
+            return None;
+        }
+        prune(&mut object);
+        let news = self.is_news(&object);
+        let there = watcher::Event::Apply(object);
+        self.writer.apply_watcher_event(&there);
+        let watcher::Event::Apply(object) = there else {
+            return None;
+        };
+        self.listener.present(&object);
+        if mended {
+            self.listener.mended(ObjectRef::from_obj(&object));
+        }
+        news.then_some(object)
+    }
+
+    /// Takes an object that was at rest back into the store, unless a watch did meanwhile.
+    fn take_back(&mut self, mut object: K) -> K {
+        prune(&mut object);
+        if self.known.get(&ObjectRef::from_obj(&object)).is_none() {
+            let there = watcher::Event::Apply(object.clone());
+            self.writer.apply_watcher_event(&there);
+        }
+        object
+    }
+
+    /// The object, or who it is if it cannot be read.
+    fn read(&self, DeserializeGuard(object): DeserializeGuard<K>) -> Result<K, ObjectRef<K>> {
+        object.map_err(|error| {
+            let object = reference(&error);
+            self.listener.invalid(object.clone(), &error);
+            self.unreadable.put(object.clone());
+            object
         })
-        .touched_objects()
-        // Its own status writes are no news to a controller; a person's annotation is, and the
-        // label of a backup tool that a person takes off.
-        .predicate_filter(
-            predicates::generation
-                .combine(predicates::finalizers)
-                .combine(predicates::annotations)
-                .combine(predicates::labels),
-            PredicateConfig::default(),
-        )
+    }
+
+    /// An object that could be read before leaves as if it were gone.
+    fn leave(&mut self, object: &ObjectRef<K>) {
+        match self.known.get(object) {
+            Some(before) => {
+                let gone = watcher::Event::Delete((*before).clone());
+                self.writer.apply_watcher_event(&gone);
+                self.listener.gone(&before);
+            }
+            None => self.listener.lost(object),
+        }
+    }
+
+    /// Its own status writes are no news to a controller; a person's annotation is, and the label
+    /// of a backup tool that a person takes off.
+    fn is_news(&self, object: &K) -> bool {
+        let Some(before) = self.known.get(&ObjectRef::from_obj(object)) else {
+            return true;
+        };
+        let (before, now) = (before.meta(), object.meta());
+        before.uid != now.uid
+            || before.generation != now.generation
+            || before.finalizers != now.finalizers
+            || before.annotations != now.annotations
+            || before.labels != now.labels
+    }
 }
 
 /// Watches after each other: one that could not be resumed is begun anew with a list.
@@ -134,46 +284,6 @@ where
     })
 }
 
-/// The objects that are there and cannot be read.
-struct Unreadable<K: Resource<DynamicType = ()>>(Arc<Mutex<HashSet<ObjectRef<K>>>>);
-
-impl<K: Resource<DynamicType = ()>> Unreadable<K> {
-    fn put(&self, object: ObjectRef<K>) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(object);
-    }
-
-    fn forget(&self, object: &ObjectRef<K>) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(object);
-    }
-
-    /// Whether the object was one of them; it is none from now on.
-    fn take(&self, object: &K) -> bool {
-        let object = ObjectRef::from_obj(object);
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&object)
-    }
-}
-
-impl<K: Resource<DynamicType = ()>> Clone for Unreadable<K> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<K: Resource<DynamicType = ()>> Default for Unreadable<K> {
-    fn default() -> Self {
-        Self(Arc::default())
-    }
-}
-
 /// Nothing here reads who wrote which field, nor what was applied last; both are larger than the
 /// rest of a finished object.
 fn prune<K: Resource>(object: &mut K) {
@@ -191,44 +301,5 @@ fn reference<K: Resource<DynamicType = ()>>(invalid: &InvalidObject) -> ObjectRe
     object
 }
 
-/// The event without what cannot be read: an object that could be read before leaves the store as
-/// if it were gone.
-fn valid<K>(
-    event: watcher::Event<DeserializeGuard<K>>,
-    known: &Store<K>,
-    unreadable: &Unreadable<K>,
-    listener: &impl Listener<K>,
-) -> Option<watcher::Event<K>>
-where
-    K: Resource<DynamicType = ()> + Clone,
-{
-    let read = |DeserializeGuard(object): DeserializeGuard<K>| match object {
-        Ok(object) => Ok(object),
-        Err(error) => {
-            let object = reference(&error);
-            listener.invalid(object.clone(), &error);
-            unreadable.put(object.clone());
-            Err(object)
-        }
-    };
-    match event {
-        watcher::Event::Apply(object) => match read(object) {
-            Ok(object) => Some(watcher::Event::Apply(object)),
-            Err(object) => {
-                let before = known.get(&object)?;
-                Some(watcher::Event::Delete((*before).clone()))
-            }
-        },
-        watcher::Event::Delete(DeserializeGuard(Ok(object))) => {
-            Some(watcher::Event::Delete(object))
-        }
-        // It left the store when it could not be read any more.
-        watcher::Event::Delete(DeserializeGuard(Err(error))) => {
-            unreadable.forget(&reference(&error));
-            None
-        }
-        watcher::Event::InitApply(object) => read(object).ok().map(watcher::Event::InitApply),
-        watcher::Event::Init => Some(watcher::Event::Init),
-        watcher::Event::InitDone => Some(watcher::Event::InitDone),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,21 @@ impl Written {
         None
     }
 
+    /// A watch has shown an object over which there is no pass: what was written of it up to there
+    /// is not waited for any more.
+    pub fn shown<K: Resource>(&self, object: &K) {
+        let Some(uid) = object.meta().uid.as_deref() else {
+            return;
+        };
+        let mut own = self.own();
+        if own
+            .get(uid)
+            .is_some_and(|last| last.version <= version(object))
+        {
+            own.remove(uid);
+        }
+    }
+
     /// A write met a newer object than its watch has shown: how long to wait for that.
     pub fn conflicted(&self, uid: &str) -> Duration {
         let mut own = self.own();

@@ -4,6 +4,7 @@ use jiff::ToSpan;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::api::SubmissionOutcome;
 
 fn dataset(id: &str) -> Target {
     Target {
@@ -162,10 +163,47 @@ fn what_a_deleted_object_had_stays_claimed_until_its_time_is_over() {
 fn an_object_that_a_new_list_lacks_is_gone() {
     let claims = Claims::default();
     claims.observe(&submitted("one", 2, None));
+    claims.listing(Some("elsewhere"));
     claims.relisted(Some("elsewhere"), &[], window());
     assert_eq!(claims.rivals("two", &dataset("a")).len(), 1);
+    claims.listing(Some("team"));
     claims.relisted(Some("team"), &[], window());
     assert!(claims.rivals("two", &dataset("a")).is_empty());
+}
+
+#[test]
+fn what_a_list_showed_on_its_way_is_there_though_no_store_has_it() {
+    let claims = Claims::default();
+    claims.observe(&submitted("one", 9, Some("7")));
+    claims.listing(None);
+    // A restored API server counts on from before.
+    claims.list(&submitted("one", 2, Some("8")));
+    claims.relisted(None, &[], window());
+    assert!(claims.is_claimed(&dataset("a"), &JobId::new("8")));
+    assert!(!claims.is_claimed(&dataset("a"), &JobId::new("7")));
+    claims.listing(None);
+    claims.relisted(None, &[], window());
+    assert_eq!(
+        claims.facts("two", &dataset("a"), now(), &[]).request_ids,
+        ["of-one"],
+        "deleted"
+    );
+}
+
+#[test]
+fn nothing_is_kept_of_an_object_that_is_gone_but_what_its_jobs_are() {
+    let claims = Claims::default();
+    for uid in ["one", "two"] {
+        claims.present(&new(uid));
+        claims.observe(&submitted(uid, 2, None));
+        claims.observe(&submitted(uid, 3, Some("7")));
+    }
+    claims.gone("one", window());
+    assert!(claims.is_claimed(&dataset("a"), &JobId::new("7")));
+    claims.gone("two", window());
+    let inner = claims.inner();
+    assert!(inner.records.is_empty() && inner.begun.is_empty() && inner.taken.is_empty());
+    assert_eq!(inner.tombstones.len(), 2);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod observe;
 mod report;
+mod rest;
 mod rows;
 mod settle;
 mod stop;
@@ -21,6 +22,8 @@ use kube::{
     ResourceExt,
     runtime::{controller::Action, reflector::ObjectRef},
 };
+
+pub use self::rest::is_at_rest;
 
 use self::observe::{Memory, Seen, observe};
 use self::stop::leave;
@@ -386,7 +389,7 @@ async fn at_rest(export: &ExportJob, context: &Context, seen: &Seen) -> Result<(
     let shared = &context.shared;
     ended(export, context, &seen.facts.identity.uid);
     shared.tenants.sweep(|key| context.needs_connection(key));
-    report::rest(export, context, seen).await
+    report::rest(export, context).await
 }
 
 /// Whether nobody tells when the reason has passed.

@@ -9,6 +9,7 @@ use super::{
     observe::Seen,
     rows::{Row, goes_on, kept, row},
     tell::tell_kept,
+    wishes::{keep, managed},
 };
 use crate::{
     api::{
@@ -61,7 +62,10 @@ pub(super) fn project(export: &ExportJob, seen: &Seen, situation: &Situation) ->
     desired.extend(end);
     desired.extend(goes_on(export, situation));
     if let Situation::Ends(_) = situation {
-        desired.extend(kept(seen));
+        let Facts {
+            managed, wishes, ..
+        } = &seen.facts;
+        desired.extend(kept(managed.as_deref(), wishes.keep));
     }
     let generation = export.metadata.generation;
     let mut status = ExportJobStatus {
@@ -130,30 +134,28 @@ fn answered(export: &ExportJob, before: &ExportJobStatus, seen: &Seen) -> Option
 }
 
 /// Says of an export that has ended what an edit since then comes to.
-pub(super) async fn rest(
-    export: &ExportJob,
-    context: &Context,
-    seen: &Seen,
-) -> Result<(), PassError> {
+pub(super) async fn rest(export: &ExportJob, context: &Context) -> Result<(), PassError> {
+    let status = rested(export);
+    let written = context.write_status(export, status).await?;
+    tell_kept(export, &written, context).await;
+    Ok(())
+}
+
+/// The status of an export that has ended, as it is to be after what was edited since.
+pub(super) fn rested(export: &ExportJob) -> ExportJobStatus {
     let mut status = export.status.clone().unwrap_or_default();
     status.observed_generation = export.metadata.generation;
     status.last_handled_reconcile_at = latest(export).or(status.last_handled_reconcile_at);
     say_taken_back(export, &mut status);
-    let mut desired: Vec<Desired> = kept(seen).into_iter().collect();
+    let desired = kept(managed(export).as_deref(), keep(export));
     let type_ = ConditionType::Expires.as_str();
     let (before, mut others): (Vec<_>, Vec<_>) =
         status.conditions.drain(..).partition(|c| c.type_ == type_);
     let generation = export.metadata.generation;
-    others.extend(merge(
-        &before,
-        std::mem::take(&mut desired),
-        generation,
-        Timestamp::now(),
-    ));
+    let desired = desired.into_iter().collect();
+    others.extend(merge(&before, desired, generation, Timestamp::now()));
     status.conditions = others;
-    let written = context.write_status(export, status).await?;
-    tell_kept(export, &written, context).await;
-    Ok(())
+    status
 }
 
 /// Said of a cancellation that the spec does not ask for any more.

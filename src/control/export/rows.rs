@@ -1,5 +1,7 @@
 //! The table of conditions: what is said of an export that stands so.
 
+use jiff::SignedDuration;
+
 use super::observe::Seen;
 use crate::{
     api::{CancelledBy, ConditionType, Desired, ExportJob, Reason, Tristate},
@@ -208,8 +210,8 @@ pub(super) fn goes_on(export: &ExportJob, situation: &Situation) -> Option<Desir
 }
 
 /// That the object outlives its time to live, where it does.
-pub(super) fn kept(seen: &Seen) -> Option<Desired> {
-    kept_on(&seen.facts).map(|cause| Desired {
+pub(super) fn kept(managed: Option<&str>, keep: Option<SignedDuration>) -> Option<Desired> {
+    kept_on(managed, keep).map(|cause| Desired {
         type_: ConditionType::Expires,
         status: Tristate::False,
         reason: cause.reason,

@@ -89,7 +89,7 @@ pub(super) fn wishes(export: &ExportJob, record: &Record, effective: &Effective)
         cancel,
         active_deadline_seconds,
         backoff_limit: _,
-        ttl_seconds_after_finished,
+        ttl_seconds_after_finished: _,
         deletion_policy: _,
     } = &export.spec;
     let wish = |word: &Option<bool>| match word {
@@ -104,8 +104,14 @@ pub(super) fn wishes(export: &ExportJob, record: &Record, effective: &Effective)
         deadline: deadline(*active_deadline_seconds, record, attempts, suspend),
         retries: u32::try_from(effective.backoff_limit).unwrap_or_default(),
         on_deletion: effective.deletion_policy,
-        keep: ttl_seconds_after_finished.map(SignedDuration::from_secs),
+        keep: keep(export),
     }
+}
+
+/// How long after its end the object is kept; none: for good.
+pub(super) fn keep(export: &ExportJob) -> Option<SignedDuration> {
+    let seconds = export.spec.ttl_seconds_after_finished;
+    seconds.map(SignedDuration::from_secs)
 }
 
 /// The mark of what manages an object and would create it again once it is deleted.

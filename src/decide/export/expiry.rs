@@ -1,6 +1,6 @@
 //! An object whose export has ended: kept for its time, then deleted.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     super::{Cause, Life},
@@ -41,11 +41,8 @@ pub(super) fn expiry(facts: &Facts) -> Expiry {
 /// Why an object is not deleted after its time to live, if it has one: what manages it would
 /// create it again, and the export with it.
 #[must_use]
-pub fn kept_on(facts: &Facts) -> Option<Cause> {
-    let mark = facts
-        .managed
-        .as_ref()
-        .filter(|_| facts.wishes.keep.is_some())?;
+pub fn kept_on(managed: Option<&str>, keep: Option<SignedDuration>) -> Option<Cause> {
+    let mark = managed.filter(|_| keep.is_some())?;
     Some(Cause::new(
         Reason::TTLIgnoredManaged,
         format!(

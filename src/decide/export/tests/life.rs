@@ -226,8 +226,9 @@ fn an_object_at_rest_is_deleted_after_its_time_unless_something_would_create_it_
         ..rests(0, 60)
     };
     assert_eq!(decide(&managed).effect, Effect::Rest);
-    assert!(kept_on(&managed).unwrap().message.contains("Flux"));
-    assert_eq!(kept_on(&rests(0, 60)), None);
+    let kept = |facts: &Facts| kept_on(facts.managed.as_deref(), facts.wishes.keep);
+    assert!(kept(&managed).unwrap().message.contains("Flux"));
+    assert_eq!(kept(&rests(0, 60)), None);
     let held = Facts {
         finalizer: Finalizer::Present,
         ..rests(0, 60)
