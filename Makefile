@@ -9,7 +9,7 @@ export AEP_EXPORT_OPERATOR_BIN := $(RELEASE)/aep-export-operator
 export AEP_SIMULATOR_BIN := $(RELEASE)/aep-simulator
 export AEP_CONTROL_PLANE_BIN := $(RELEASE)/control-plane
 
-.PHONY: help demo test crash model mix lint generate doctor build
+.PHONY: help demo test crash model mix bench lint generate doctor build
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,6 +28,9 @@ mix: doctor build ## Live random lives with several kinds of trouble: 300, and 1
 
 crash: doctor build ## Kill the operator at every request of a life (minutes; SEED=number: other pairs)
 	@hack/crash.sh
+
+bench: doctor build ## Measure memory, processor time, writes and calls at scale (an hour; ROWS=name,name: some; RUNS=number)
+	@hack/bench.sh
 
 lint: ## Check format and lints
 	@cargo fmt --all --check

@@ -24,10 +24,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub use cluster::{admin, documents, install_crd, kubectl};
+pub use cluster::{admin, documents, home, install_crd, kubectl};
 pub use plane::OwnPlane;
 pub use replica::Replica;
-pub use simulator::Simulator;
+pub use simulator::{Simulator, free_port};
 pub use through::SHORT_WINDOWS;
 pub use wait::{LONG, eventually, until, within};
 
