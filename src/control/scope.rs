@@ -7,7 +7,6 @@ use std::{convert::Infallible, future::ready, sync::Arc};
 use futures::{FutureExt, StreamExt, future::join_all};
 use kube::{
     Api, Client,
-    core::DeserializeGuard,
     runtime::{
         Controller, controller,
         events::Recorder,
@@ -32,7 +31,7 @@ use super::{
     reach::Reach,
     retry::Retries,
     secrets::Secrets,
-    streams::{self, Listener, Recalls},
+    streams::{self, Guarded, Listener, Recalls},
     tenants::{ConnectionKey, Tenants},
     written::Written,
 };
@@ -289,7 +288,7 @@ async fn controller<K>(
     Relations: Listener<K>,
 {
     let client = context.client.clone();
-    let api: Api<DeserializeGuard<K>> = match namespace {
+    let api: Api<Guarded<K>> = match namespace {
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };

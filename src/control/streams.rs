@@ -9,7 +9,7 @@ use futures::{
 };
 use kube::{
     Api, Resource, ResourceExt,
-    core::{DeserializeGuard, error_boundary::InvalidObject},
+    core::error_boundary::InvalidObject,
     runtime::{
         WatchStreamExt,
         reflector::{ObjectRef, Store, store::Writer},
@@ -20,10 +20,14 @@ use serde::de::DeserializeOwned;
 
 use self::unreadable::Unreadable;
 
+mod guarded;
 mod recall;
 mod unreadable;
 
-pub use recall::{Recalled, Recalls};
+pub use self::{
+    guarded::Guarded,
+    recall::{Recalled, Recalls},
+};
 
 /// How many objects a list shows at a time. Each page is in memory as text and as objects, and
 /// after a start that is the most memory that there is; fewer would cost more calls.
@@ -66,7 +70,7 @@ where
 /// no more is gone as well. One that is at rest is left out, until it changes or is recalled: what
 /// is in the store is whole, so that it can be written back.
 pub fn watch<K>(
-    api: Api<DeserializeGuard<K>>,
+    api: Api<Guarded<K>>,
     (labels, recalled): (Option<String>, Recalled<K>),
     writer: Writer<K>,
     listener: Arc<impl Listener<K>>,
@@ -97,7 +101,7 @@ where
 
 /// What fills a store.
 enum Brought<K> {
-    Event(watcher::Result<watcher::Event<DeserializeGuard<K>>>),
+    Event(watcher::Result<watcher::Event<Guarded<K>>>),
     /// The API server's answer to who asked for an object that is at rest.
     Recalled(K),
 }
@@ -122,7 +126,7 @@ where
     L: Listener<K>,
 {
     /// Takes an event in. Gives the object if it is news to its controller.
-    fn take(&mut self, event: watcher::Event<DeserializeGuard<K>>) -> Option<K> {
+    fn take(&mut self, event: watcher::Event<Guarded<K>>) -> Option<K> {
         match event {
             watcher::Event::Init => {
                 self.listener.listing();
@@ -145,7 +149,7 @@ where
                     None
                 }
             },
-            watcher::Event::Delete(DeserializeGuard(Ok(object))) => {
+            watcher::Event::Delete(Guarded(Ok(object))) => {
                 let gone = watcher::Event::Delete(object);
                 self.writer.apply_watcher_event(&gone);
                 if let watcher::Event::Delete(object) = &gone {
@@ -154,7 +158,7 @@ where
                 None
             }
             // It left the store when it could not be read any more.
-            watcher::Event::Delete(DeserializeGuard(Err(error))) => {
+            watcher::Event::Delete(Guarded(Err(error))) => {
                 self.unreadable.forget(&reference(&error));
                 None
             }
@@ -215,7 +219,7 @@ where
     }
 
     /// The object, or who it is if it cannot be read.
-    fn read(&self, DeserializeGuard(object): DeserializeGuard<K>) -> Result<K, ObjectRef<K>> {
+    fn read(&self, Guarded(object): Guarded<K>) -> Result<K, ObjectRef<K>> {
         object.map_err(|error| {
             let object = reference(&error);
             self.listener.invalid(object.clone(), &error);

@@ -3,7 +3,10 @@
 
 use std::{
     borrow::Borrow,
-    collections::{HashMap, HashSet, hash_map::RandomState},
+    collections::{
+        HashMap, HashSet,
+        hash_map::{Entry, RandomState},
+    },
     hash::{BuildHasher, Hash},
     sync::Arc,
 };
@@ -131,10 +134,14 @@ impl Records {
         let uid: Arc<str> = uid.into();
         if let Some(claim) = &claim {
             for job in &claim.jobs {
-                let holders = self.by_job.entry(self.hasher.hash_one(job)).or_default();
-                holders.push(Arc::clone(&uid));
-                // Most often it stays at one.
-                holders.shrink_to_fit();
+                let holder = Arc::clone(&uid);
+                match self.by_job.entry(self.hasher.hash_one(job)) {
+                    Entry::Occupied(mut holders) => holders.get_mut().push(holder),
+                    // Most often it stays at one, for which there is room.
+                    Entry::Vacant(nobody) => {
+                        nobody.insert(vec![holder]);
+                    }
+                }
             }
             if claim.state == State::Open {
                 let open = self.open.entry(Arc::clone(&claim.target)).or_default();

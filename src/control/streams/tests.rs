@@ -90,16 +90,16 @@ fn object(name: &str, data: &serde_json::Value) -> ConfigMap {
     .unwrap()
 }
 
-fn goes_on(name: &str) -> DeserializeGuard<ConfigMap> {
-    DeserializeGuard(Ok(object(name, &json!({ "status": "whole" }))))
+fn goes_on(name: &str) -> Guarded<ConfigMap> {
+    Guarded(Ok(object(name, &json!({ "status": "whole" }))))
 }
 
-fn at_rest(name: &str) -> DeserializeGuard<ConfigMap> {
-    DeserializeGuard(Ok(object(name, &json!({ "rests": "" }))))
+fn at_rest(name: &str) -> Guarded<ConfigMap> {
+    Guarded(Ok(object(name, &json!({ "rests": "" }))))
 }
 
-fn unreadable(name: &str) -> DeserializeGuard<ConfigMap> {
-    DeserializeGuard(Err(InvalidObject {
+fn unreadable(name: &str) -> Guarded<ConfigMap> {
+    Guarded(Err(InvalidObject {
         error: "unreadable".into(),
         metadata: object(name, &json!({})).metadata,
     }))
@@ -180,7 +180,7 @@ fn only_what_people_change_is_news() {
     let change = |change: fn(&mut ConfigMap)| {
         let mut object = object("a", &json!({ "status": "another" }));
         change(&mut object);
-        watcher::Event::Apply(DeserializeGuard(Ok(object)))
+        watcher::Event::Apply(Guarded(Ok(object)))
     };
     assert!(intake.take(watcher::Event::Apply(goes_on("a"))).is_some());
     assert!(intake.take(change(|_| {})).is_none(), "its status");

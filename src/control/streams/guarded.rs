@@ -1,0 +1,124 @@
+//! Objects of which one that cannot be read does not keep the others from being read.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::{Resource, core::error_boundary::InvalidObject};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::value::{RawValue, to_raw_value};
+
+/// An object, or who it is and why it cannot be read.
+///
+/// kube's own guard makes a tree of each object, with all its managed fields, and a copy of that
+/// before it makes the object: at a start with very many objects that is most of the work.
+#[derive(Clone, Debug)]
+pub struct Guarded<K>(pub Result<K, InvalidObject>);
+
+impl<'de, K> Deserialize<'de> for Guarded<K>
+where
+    K: DeserializeOwned,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        let pruned = without_managed_fields(text.get());
+        let object = serde_json::from_str(pruned.as_deref().unwrap_or(text.get()));
+        Ok(Self(object.map_err(|error| {
+            InvalidObject {
+                error: error.to_string(),
+                metadata: serde_json::from_str(text.get())
+                    .map(|Head { metadata }| metadata)
+                    .unwrap_or_default(),
+            }
+        })))
+    }
+}
+
+/// Who an object is.
+#[derive(Deserialize)]
+struct Head {
+    metadata: ObjectMeta,
+}
+
+/// An object's text without what nothing here reads, and what is most of a finished object; none
+/// if it cannot be told apart.
+fn without_managed_fields(text: &str) -> Option<String> {
+    type Fields<'text> = BTreeMap<&'text str, &'text RawValue>;
+    let mut object: Fields = serde_json::from_str(text).ok()?;
+    let mut metadata: Fields = serde_json::from_str(object.get("metadata")?.get()).ok()?;
+    metadata.remove("managedFields")?;
+    let metadata = to_raw_value(&metadata).ok()?;
+    object.insert("metadata", &metadata);
+    serde_json::to_string(&object).ok()
+}
+
+impl<K: Resource> Resource for Guarded<K> {
+    type DynamicType = K::DynamicType;
+    type Scope = K::Scope;
+
+    fn kind(kind: &K::DynamicType) -> Cow<'_, str> {
+        K::kind(kind)
+    }
+
+    fn group(kind: &K::DynamicType) -> Cow<'_, str> {
+        K::group(kind)
+    }
+
+    fn version(kind: &K::DynamicType) -> Cow<'_, str> {
+        K::version(kind)
+    }
+
+    fn plural(kind: &K::DynamicType) -> Cow<'_, str> {
+        K::plural(kind)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        match &self.0 {
+            Ok(object) => object.meta(),
+            Err(invalid) => &invalid.metadata,
+        }
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        match &mut self.0 {
+            Ok(object) => object.meta_mut(),
+            Err(invalid) => &mut invalid.metadata,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(data: &Value) -> Result<ConfigMap, InvalidObject> {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {
+                "name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7",
+                "managedFields": [{ "manager": "kubectl", "fieldsV1": { "f:data": {} } }],
+            },
+            "data": data,
+        });
+        let text = object.to_string();
+        serde_json::from_str::<Guarded<ConfigMap>>(&text).unwrap().0
+    }
+
+    #[test]
+    fn an_object_is_read_without_its_managed_fields() {
+        let object = read(&json!({ "key": "value" })).unwrap();
+        assert_eq!(object.metadata.managed_fields, None);
+        assert_eq!(object.metadata.resource_version.as_deref(), Some("7"));
+        assert_eq!(object.data.unwrap()["key"], "value");
+    }
+
+    #[test]
+    fn of_an_object_that_cannot_be_read_it_is_known_who_it_is() {
+        let invalid = read(&json!({ "key": 7 })).unwrap_err();
+        assert!(invalid.error.contains("string"), "{}", invalid.error);
+        assert_eq!(invalid.metadata.name.as_deref(), Some("a"));
+        assert_eq!(invalid.metadata.uid.as_deref(), Some("u"));
+    }
+}
