@@ -7,7 +7,7 @@ use aep_export_operator::{
     run::{self, RunError},
 };
 use clap::Parser;
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -20,7 +20,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), RunError> {
-    let runtime = Runtime::new()?;
+    // One thread: all that takes time is waited for, and each further thread would have its own
+    // part of the heap, so that the memory that a process takes would depend on the machine.
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(run::run(cli));
     // Not by dropping it: that waits for lookups of names, which hang when the network is gone, and
     // a process that has lost its lease for that reason is to end.
