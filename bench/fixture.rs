@@ -19,7 +19,9 @@ use tempfile::TempDir;
 
 use crate::{
     harness::{
-        ORGANIZATION, Simulator, admin, conditions, home, is,
+        ORGANIZATION, Simulator, admin,
+        cluster::home,
+        conditions, is,
         proxy::{Proxy, Server, Verb},
         within,
     },

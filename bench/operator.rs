@@ -8,7 +8,7 @@ use std::{
 
 use aep_control_plane::{Guarded, Signal, workspace_binary};
 
-use crate::harness::{LONG, free_port};
+use crate::harness::{LONG, simulator::free_port};
 
 /// How often it is asked whether it is ready.
 const TICK: Duration = Duration::from_millis(5);

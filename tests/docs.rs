@@ -266,8 +266,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn every_test_that_a_document_names_is_there() {
-    let text: String = files(&root().join("tests"))
-        .into_iter()
+    let text: String = ["tests", "src"]
+        .iter()
+        .flat_map(|folder| files(&root().join(folder)))
         .filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();

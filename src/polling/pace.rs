@@ -7,9 +7,10 @@ const STOPPING: Duration = Duration::from_secs(20);
 /// A job's next poll comes after this part of its age: the older a job, the less a moment more
 /// or less matters.
 const PART_OF_AGE: u32 = 10;
-/// Of a job whose like are known to take a time, the next poll comes after this part of what is
-/// left of it: few at first, and close together where the end is expected.
-const PART_OF_REST: u32 = 2;
+/// Of a job whose like are known to take a time, the next poll comes after this part of its age or
+/// of what is left, whichever is less: soon at first, since what is wrong most often shows at once,
+/// then seldom, and close together where the end is expected.
+const PART_KNOWN: u32 = 2;
 
 /// The bounds of the time between two polls of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Intervals {
     pub(super) fn next(self, age: Duration, took: Option<Duration>, pace: Pace) -> Duration {
         let Self { min, max } = self;
         let interval = match took.map(|took| (took.saturating_sub(age), age.saturating_sub(took))) {
-            Some((rest, over)) if over.is_zero() => rest / PART_OF_REST,
+            Some((rest, over)) if over.is_zero() => rest.min(age) / PART_KNOWN,
             // Longer than the others: as if it had begun where they ended.
             Some((_, over)) => over / PART_OF_AGE,
             None => age / PART_OF_AGE,
@@ -76,7 +77,8 @@ mod tests {
     fn a_job_whose_like_took_two_hours_is_polled_often_where_its_end_is_expected() {
         let took = Some(Duration::from_hours(2));
         let at = |minutes| running(Duration::from_mins(minutes), took);
-        assert_eq!(at(1), BOUNDS.max);
+        assert_eq!(at(1), Duration::from_secs(30));
+        assert_eq!(at(30), BOUNDS.max);
         assert_eq!(at(118), Duration::from_mins(1));
         assert_eq!(at(120), BOUNDS.min);
         assert_eq!(at(130), Duration::from_mins(1));

@@ -1,11 +1,11 @@
 //! What every test stands on.
 
-mod cluster;
+pub mod cluster;
 mod events;
 mod plane;
 pub mod proxy;
 mod replica;
-mod simulator;
+pub mod simulator;
 mod through;
 mod wait;
 
@@ -24,10 +24,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub use cluster::{admin, documents, home, install_crd, kubectl};
+pub use cluster::{admin, documents, install_crd, kubectl};
 pub use plane::OwnPlane;
 pub use replica::Replica;
-pub use simulator::{Simulator, free_port};
+pub use simulator::Simulator;
 pub use through::SHORT_WINDOWS;
 pub use wait::{LONG, eventually, until, within};
 
