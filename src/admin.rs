@@ -1,6 +1,7 @@
 //! The admin server: `/livez`, `/readyz` and `/metrics`.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -95,13 +96,20 @@ async fn ready(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
-    // All scopes share one board.
-    let scopes = admin.scopes.get().and_then(|scopes| scopes.first());
-    let followed = scopes.map_or(0, Readiness::followed);
+    let scopes = admin.scopes.get().map_or(&[][..], Vec::as_slice);
+    let first = scopes.first();
+    let followed = first.map_or(0, Readiness::followed);
+    let mut kept: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let together = first.into_iter().flat_map(Readiness::kept_by_all);
+    for (of, number) in scopes.iter().flat_map(Readiness::kept).chain(together) {
+        *kept.entry(of).or_default() += number;
+    }
     let moment = Moment {
         followed,
         leads: admin.leadership.is_held(),
         budgets: admin.governor.totals(),
+        kept,
+        tasks: Handle::current().metrics().num_alive_tasks(),
     };
     match admin.metrics.encode(moment) {
         Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, OPEN_METRICS)], text),

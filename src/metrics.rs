@@ -2,7 +2,7 @@
 //! something left in the platform: an alert has to name it. Of these only the latest are kept.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -38,10 +38,12 @@ pub struct Metrics {
     budgets: Family<StateLabel, Gauge>,
     queued: Gauge,
     waiting: Gauge,
+    kept: Family<OfLabel, Gauge>,
+    tasks: Gauge,
 }
 
 /// What is true at the moment of a scrape.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
     /// How many exports are followed.
     pub followed: usize,
@@ -49,6 +51,15 @@ pub struct Moment {
     pub leads: bool,
     /// How the budgets of all credentials stand.
     pub budgets: Totals,
+    /// What is kept in memory of objects, by what for.
+    pub kept: BTreeMap<&'static str, usize>,
+    /// How many tasks there are.
+    pub tasks: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfLabel {
+    of: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -120,7 +131,8 @@ impl Metrics {
         let followed = Gauge::default();
         let leader = Gauge::default();
         let budgets = Family::<StateLabel, Gauge>::default();
-        let (queued, waiting) = (Gauge::default(), Gauge::default());
+        let (queued, waiting, tasks) = (Gauge::default(), Gauge::default(), Gauge::default());
+        let kept = Family::<OfLabel, Gauge>::default();
         registry.register_with_unit(
             "reconcile_duration",
             "Passes over an object",
@@ -185,6 +197,12 @@ impl Metrics {
             "Exports that wait for another to end, or for their turn in a budget",
             waiting.clone(),
         );
+        registry.register(
+            "kept_entries",
+            "What is kept in memory of objects, by what for",
+            kept.clone(),
+        );
+        registry.register("tasks", "Tasks of the process", tasks.clone());
         Arc::new(Self {
             registry,
             passes,
@@ -201,6 +219,8 @@ impl Metrics {
             budgets,
             queued,
             waiting,
+            kept,
+            tasks,
         })
     }
 
@@ -278,6 +298,8 @@ impl Metrics {
             followed,
             leads,
             budgets,
+            kept,
+            tasks,
         } = moment;
         let Totals {
             open,
@@ -285,6 +307,7 @@ impl Metrics {
             down,
             queued,
             waiting,
+            kept: _,
         } = budgets;
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.followed.set(count(followed));
@@ -295,6 +318,10 @@ impl Metrics {
         }
         self.queued.set(count(queued));
         self.waiting.set(count(waiting));
+        for (of, number) in kept {
+            self.kept.get_or_create(&OfLabel { of }).set(count(number));
+        }
+        self.tasks.set(count(tasks));
         let mut text = String::with_capacity(16 * 1024);
         text::encode(&mut text, &self.registry)?;
         Ok(text)

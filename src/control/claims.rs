@@ -375,6 +375,17 @@ impl Claims {
         claims
     }
 
+    /// How many objects are kept in mind, those that are gone included.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        let inner = self.inner();
+        inner.records.iter().count()
+            + inner.taken.len()
+            + inner.waiting.len()
+            + inner.tombstones.len()
+            + inner.begun.len()
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

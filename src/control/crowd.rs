@@ -73,6 +73,13 @@ impl Crowd {
         None
     }
 
+    /// How many passes are under way or wait.
+    pub fn kept(&self) -> usize {
+        let lines = lock(&self.by_connection);
+        let lengths = lines.values().map(|line| line.inside + line.waiting.len());
+        lengths.sum()
+    }
+
     /// An object is gone.
     pub fn forget(&self, uid: &str) {
         lock(&self.by_connection).retain(|_, line| {

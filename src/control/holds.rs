@@ -137,6 +137,11 @@ impl Holds {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How much is held, and how many finalizers are kept in mind.
+    pub fn kept(&self) -> usize {
+        self.holders().len() + self.marks().len()
+    }
+
     fn holders(&self) -> MutexGuard<'_, HashMap<Held, HashSet<String>>> {
         self.holders.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -91,6 +91,12 @@ pub struct Stores {
     pub exports: Store<ExportJob>,
 }
 
+impl Stores {
+    fn kept(&self) -> usize {
+        self.connections.len() + self.datasets.len() + self.exports.len()
+    }
+}
+
 /// Which watches have brought everything once.
 ///
 /// (A store's own `wait_until_ready` keeps one waker only: a second waiter, or a look at it in
@@ -428,6 +434,34 @@ impl Context {
             .await?;
         self.shared.written.wrote(&written);
         Ok(written)
+    }
+
+    /// What is kept in memory of the objects of this scope, by what for.
+    fn kept(&self) -> [(&'static str, usize); 9] {
+        let shared = &self.shared;
+        [
+            ("retries", shared.retries.kept()),
+            ("writes", shared.written.kept()),
+            ("holds", shared.holds.kept()),
+            ("readings", shared.readings.kept()),
+            ("passes", shared.crowd.kept() + shared.dataset_crowd.kept()),
+            ("clients", shared.tenants.kept()),
+            ("secrets", shared.secrets.kept()),
+            ("told", shared.told.kept()),
+            ("objects", self.stores.kept()),
+        ]
+    }
+
+    /// What the scopes of a process keep together.
+    fn kept_by_all(&self) -> [(&'static str, usize); 4] {
+        let shared = &self.shared;
+        let totals = shared.governor.totals();
+        [
+            ("claims", shared.submissions.claims.kept()),
+            ("polls", shared.board.kept()),
+            ("turns", totals.kept),
+            ("searches", shared.submissions.lock_searched().len()),
+        ]
     }
 
     /// An export is gone: nothing is kept of it but what its claims still need.

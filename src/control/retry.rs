@@ -188,6 +188,11 @@ impl Retries {
         }
     }
 
+    /// How many objects have waits.
+    pub fn kept(&self) -> usize {
+        self.retries().len()
+    }
+
     fn retries(&self) -> MutexGuard<'_, HashMap<String, Retry>> {
         self.by_uid.lock().unwrap_or_else(PoisonError::into_inner)
     }

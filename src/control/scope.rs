@@ -252,6 +252,18 @@ impl Readiness {
             .collect()
     }
 
+    /// What is kept in memory of the objects of this scope, by what for.
+    #[must_use]
+    pub fn kept(&self) -> [(&'static str, usize); 9] {
+        self.context.kept()
+    }
+
+    /// What all scopes keep together.
+    #[must_use]
+    pub fn kept_by_all(&self) -> [(&'static str, usize); 4] {
+        self.context.kept_by_all()
+    }
+
     /// How many exports are followed, in all scopes.
     #[must_use]
     pub fn followed(&self) -> usize {

@@ -148,6 +148,11 @@ impl Secrets {
         }))
     }
 
+    /// How many Secrets are watched.
+    pub fn kept(&self) -> usize {
+        self.watched().len()
+    }
+
     fn watched(&self) -> MutexGuard<'_, HashMap<Name, Watched>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -179,6 +179,11 @@ impl Tenants {
             .retain(|key, tenant| tenant.standing != Standing::Retired || needed(key));
     }
 
+    /// How many clients there are.
+    pub fn kept(&self) -> usize {
+        self.tenants().len()
+    }
+
     fn tenants(&self) -> MutexGuard<'_, HashMap<ConnectionKey, Tenant>> {
         self.by_connection
             .lock()

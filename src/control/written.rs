@@ -89,6 +89,11 @@ impl Written {
         self.own().clear();
     }
 
+    /// How many objects are watched for.
+    pub fn kept(&self) -> usize {
+        self.own().len()
+    }
+
     fn own(&self) -> MutexGuard<'_, HashMap<String, Own>> {
         self.by_uid.lock().unwrap_or_else(PoisonError::into_inner)
     }

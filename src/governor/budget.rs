@@ -139,6 +139,8 @@ pub struct Standing {
     pub waiting: usize,
     /// Calls that wait for their turn, those of exports included.
     pub queued: usize,
+    /// Objects that are kept in mind.
+    pub kept: usize,
 }
 
 impl Budget {
@@ -296,6 +298,10 @@ impl Budget {
             running: state.slots.running(),
             waiting: state.slots.waiting() + objects.count(),
             queued: state.queue.len(),
+            kept: state.slots.running()
+                + state.slots.waiting()
+                + state.queue.len()
+                + state.given.len(),
         }
     }
 

@@ -48,6 +48,9 @@ pub struct Totals {
     pub queued: usize,
     /// Exports that wait for a slot or a turn.
     pub waiting: usize,
+    /// Objects that are kept in mind: those that wait, those that run, and those that were given a
+    /// turn.
+    pub kept: usize,
 }
 
 /// The budgets of a process. Connections with the same account share one, and the lowest of their
@@ -111,6 +114,7 @@ impl Governor {
             }
             totals.queued += standing.queued;
             totals.waiting += standing.waiting;
+            totals.kept += standing.kept;
         }
         totals
     }

@@ -310,6 +310,13 @@ impl Board {
         followed.count()
     }
 
+    /// How many jobs are kept, those included of which only others of the same request are looked
+    /// for.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.entries().len()
+    }
+
     /// The object with this UID has ended; other jobs of its request are still looked for.
     pub fn ended(&self, uid: &str) {
         let mut entries = self.entries();

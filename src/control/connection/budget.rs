@@ -46,6 +46,11 @@ impl Told {
         self.at().remove(key);
     }
 
+    /// How many connections were told of.
+    pub fn kept(&self) -> usize {
+        self.at().len()
+    }
+
     fn at(&self) -> MutexGuard<'_, HashMap<ConnectionKey, Instant>> {
         self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -79,6 +84,7 @@ fn shown(standing: governor::Standing) -> BudgetStatus {
         running,
         waiting,
         queued: _,
+        kept: _,
     } = standing;
     let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     #[expect(clippy::cast_possible_truncation, reason = "at most the limit")]

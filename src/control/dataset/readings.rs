@@ -75,6 +75,11 @@ impl Readings {
         self.known().remove(uid);
     }
 
+    /// How many readings are kept.
+    pub fn kept(&self) -> usize {
+        self.known().len()
+    }
+
     fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
         self.by_uid.lock().unwrap_or_else(PoisonError::into_inner)
     }
