@@ -57,16 +57,18 @@ async fn a_reply_that_comes_after_its_export_has_moved_is_recorded_and_nothing_m
         .disturb(posts, When::next(1), Fault::Hold(Side::Before));
     shards.export("one", "a").await;
     request.happened(1).await;
-    shards.hand_over().await;
-    eventually("the other operator to look for the job", || async {
-        match world.simulator.lists().await.len() {
-            0 => Err(shards.b.log()),
-            _ => Ok(()),
-        }
-    })
-    .await;
+    // Its connection does not move yet: the first operator could go on with the export.
+    shards.give::<ExportJob>("one", "b").await;
+    let lost = |export: &ExportJob| reason(export, "Reconciling") == "OtherShard";
+    world.until("one", "without its connection", lost).await;
     request.end();
-    world.until_phase("one", "Running").await;
+    let recorded = |export: &ExportJob| {
+        let status = export.status.as_ref();
+        status.is_some_and(|status| status.job_id.is_some())
+    };
+    world.until("one", "recorded", recorded).await;
+    shards.until_followed(0, 0).await;
+    shards.hand_over().await;
     shards.until_followed(0, 1).await;
     finish_all(world).await;
     world.until_phase("one", "Succeeded").await;

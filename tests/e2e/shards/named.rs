@@ -84,16 +84,29 @@ async fn of_two_doubts_in_two_shards_neither_takes_the_others_job() {
     seed_dataset(&world.simulator, DATASET).await;
     let ids = json!({ "requestIdEcho": { "post": false, "get": false, "list": false } });
     world.simulator.put("switches", ids).await;
-    world.simulator.hold_jobs().await;
+    let submit = |name: String, shard: &'static str| {
+        let spec = json!({
+            "connectionRef": { "name": shard },
+            "export": { "destination": { "datasetId": DATASET } },
+        });
+        let shards = &shards;
+        async move { shards.create::<ExportJob>(&name, spec, shard).await }
+    };
     for shard in ["a", "b"] {
         let spec = world.connection_spec();
         shards
             .create::<PlatformConnection>(shard, spec, shard)
             .await;
-        world
-            .until(shard, "ready", is_ready::<PlatformConnection>)
-            .await;
+        let first = format!("first-of-{shard}");
+        submit(first.clone(), shard).await;
+        world.until_phase(&first, "Succeeded").await;
+        let known = |connection: &PlatformConnection| {
+            let status = connection.status.as_ref();
+            status.and_then(|status| status.echoes_request_id) == Some(false)
+        };
+        world.until(shard, "known to show no ids", known).await;
     }
+    world.simulator.hold_jobs().await;
     // One request is lost before AEP takes it, the other after that: there is one job for both.
     for (commit, shard) in [(false, "a"), (true, "b")] {
         let fault = json!({
@@ -101,13 +114,8 @@ async fn of_two_doubts_in_two_shards_neither_takes_the_others_job() {
             "action": { "lose": { "how": "close", "commit": commit } },
         });
         world.simulator.fault(fault).await;
-        let spec = json!({
-            "connectionRef": { "name": shard },
-            "export": { "destination": { "datasetId": DATASET } },
-        });
-        let name = format!("of-{shard}");
-        shards.create::<ExportJob>(&name, spec, shard).await;
-        let sent = if commit { 2 } else { 1 };
+        submit(format!("of-{shard}"), shard).await;
+        let sent = if commit { 4 } else { 3 };
         eventually("the request", || async {
             match world.simulator.posts().await.len() {
                 posts if posts == sent => Ok(()),
@@ -120,6 +128,6 @@ async fn of_two_doubts_in_two_shards_neither_takes_the_others_job() {
         let asked = world.until_phase(name, "Ambiguous").await;
         assert_eq!(asked.status.unwrap().job_id, None);
     }
-    assert_eq!(world.simulator.posts().await.len(), 2);
-    assert_eq!(world.simulator.jobs().await.len(), 1);
+    assert_eq!(world.simulator.posts().await.len(), 4);
+    assert_eq!(world.simulator.jobs().await.len(), 3);
 }
