@@ -78,7 +78,10 @@ struct Waiting {
 struct Tombstone {
     uid: String,
     record: Record,
+    /// By the platform's clock.
     until: Timestamp,
+    /// By this machine's: not before that, whatever the platform's clock shows.
+    over: Instant,
 }
 
 impl Claims {
@@ -248,8 +251,16 @@ impl Claims {
                 .saturating_add(window + window)
                 .unwrap_or(Timestamp::MAX);
             let (uid, record) = (uid.to_owned(), record.apart());
-            inner.tombstones.push(Tombstone { uid, record, until });
+            let over = Instant::now() + Duration::try_from(window + window).unwrap_or_default();
+            let tombstone = Tombstone {
+                uid,
+                record,
+                until,
+                over,
+            };
+            inner.tombstones.push(tombstone);
         }
+        inner.bury();
     }
 
     /// Others that are not settled in the same dataset.
@@ -368,6 +379,7 @@ impl Claims {
             uid: _,
             record,
             until: _,
+            over: _,
         } in &inner.tombstones
         {
             record.add_to(&mut claims, target, " (deleted)");
@@ -378,7 +390,8 @@ impl Claims {
     /// How many objects are kept in mind, those that are gone included.
     #[must_use]
     pub fn kept(&self) -> usize {
-        let inner = self.inner();
+        let mut inner = self.inner();
+        inner.bury();
         inner.records.iter().count()
             + inner.taken.len()
             + inner.waiting.len()
@@ -392,6 +405,12 @@ impl Claims {
 }
 
 impl Inner {
+    /// Forgets the deleted objects of which no job can appear any more.
+    fn bury(&mut self) {
+        let now = Instant::now();
+        self.tombstones.retain(|tombstone| tombstone.over > now);
+    }
+
     /// From when on no deletion goes unnoticed, by a clock that shows `now`.
     fn complete_from(&self, now: Timestamp) -> Timestamp {
         let left = match self.complete_from {

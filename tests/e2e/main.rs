@@ -21,4 +21,5 @@ mod process;
 mod reliability;
 mod samples;
 mod shards;
+mod soak;
 mod stale;

@@ -189,6 +189,11 @@ impl World {
         self.start_operator(&flags).await;
     }
 
+    /// The operator's process.
+    pub fn operator_id(&self) -> u32 {
+        self.operator.as_ref().expect("an operator").pid()
+    }
+
     /// Whether the operator's process runs.
     pub fn operator_runs(&mut self) -> bool {
         self.operator
