@@ -51,6 +51,13 @@ impl Relations {
         }
     }
 
+    /// Wakes what depends on a dataset, and what it depends on.
+    fn wake_around(&self, dataset: &ProfileDataset) {
+        let namespace = dataset.namespace().unwrap_or_default();
+        self.0.wake_exports_into(&dataset.name_any(), &namespace);
+        self.0.wake_connection_of(dataset);
+    }
+
     /// How long an export took tells when to expect the next one into the same dataset.
     fn took(&self, export: &ExportJob) {
         let Some(status) = &export.status else { return };
@@ -96,6 +103,10 @@ impl Relations {
 
 impl Listener<PlatformConnection> for Relations {
     fn present(&self, object: &PlatformConnection) {
+        self.0
+            .shared
+            .underway
+            .there(&object.uid().unwrap_or_default());
         let namespace = object.namespace().unwrap_or_default();
         let shared = &self.0.shared;
         let key = ConnectionKey::new(&namespace, &object.name_any());
@@ -123,6 +134,7 @@ impl Listener<PlatformConnection> for Relations {
         let context = &self.0;
         let shared = &context.shared;
         let namespace = object.namespace().unwrap_or_default();
+        shared.underway.gone(&object.uid().unwrap_or_default());
         shared.elsewhere.forget(object);
         shared.secrets.forget(&ObjectRef::from_obj(object));
         shared.retries.forget(&object.uid().unwrap_or_default());
@@ -143,9 +155,11 @@ impl Listener<PlatformConnection> for Relations {
 
 impl Listener<ProfileDataset> for Relations {
     fn present(&self, object: &ProfileDataset) {
-        let namespace = object.namespace().unwrap_or_default();
-        self.0.wake_exports_into(&object.name_any(), &namespace);
-        self.0.wake_connection_of(object);
+        self.0
+            .shared
+            .underway
+            .there(&object.uid().unwrap_or_default());
+        self.wake_around(object);
     }
 
     fn relisted(&self) {
@@ -162,6 +176,7 @@ impl Listener<ProfileDataset> for Relations {
 
     fn gone(&self, object: &ProfileDataset) {
         let uid = object.uid().unwrap_or_default();
+        self.0.shared.underway.gone(&uid);
         self.0.shared.elsewhere.forget(object);
         self.0.shared.retries.forget(&uid);
         self.0.shared.written.forget(&uid);
@@ -177,7 +192,7 @@ impl Listener<ProfileDataset> for Relations {
             .shared
             .tenants
             .sweep(|key| context.needs_connection(key));
-        self.present(object);
+        self.wake_around(object);
     }
 
     fn invalid(&self, object: ObjectRef<ProfileDataset>, error: &InvalidObject) {
@@ -208,10 +223,13 @@ impl Listener<ExportJob> for Relations {
         shared.submissions.claims.release(&uid);
         shared.retries.forget(&uid);
         shared.written.shown(object);
+        let context = &self.0;
+        shared.tenants.sweep(|key| context.needs_connection(key));
     }
 
     fn present(&self, object: &ExportJob) {
         let shared = &self.0.shared;
+        shared.underway.there(&object.uid().unwrap_or_default());
         let claims = &shared.submissions.claims;
         match shared.reach.shard() {
             None => claims.present(object),
@@ -233,6 +251,7 @@ impl Listener<ExportJob> for Relations {
         let window = context.shared.settings.limits.windows.whole();
         let there = context.stores.exports.state();
         for uid in claims.relisted(context.scope.as_deref(), &there, window) {
+            context.shared.underway.gone(&uid);
             context.forget_export(&uid);
         }
         let window = Duration::try_from(window).unwrap_or_default();
@@ -262,6 +281,7 @@ impl Listener<ExportJob> for Relations {
         let uid = object.uid().unwrap_or_default();
         let context = &self.0;
         let window = context.shared.settings.limits.windows.whole();
+        context.shared.underway.gone(&uid);
         context.forget_export(&uid);
         context.shared.submissions.claims.gone(&uid, window);
         context.let_go_of(object);

@@ -25,6 +25,7 @@ pub mod secrets;
 pub mod shard;
 pub mod streams;
 pub mod tenants;
+mod underway;
 pub mod written;
 
 use std::{
@@ -49,10 +50,23 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info_span, warn};
 
 use self::{
-    claims::Claims, connection::budget::Told, crowd::Crowd, dataset::Readings,
-    elsewhere::Elsewhere, events::Events, holds::Holds, listeners::Relations,
-    namespaces::Namespaces, pokes::Pokes, reach::Reach, retry::Retries, secrets::Secrets,
-    streams::Listener, tenants::Tenants, written::Written,
+    claims::Claims,
+    connection::budget::Told,
+    crowd::Crowd,
+    dataset::Readings,
+    elsewhere::Elsewhere,
+    events::Events,
+    holds::Holds,
+    listeners::Relations,
+    namespaces::Namespaces,
+    pokes::Pokes,
+    reach::Reach,
+    retry::Retries,
+    secrets::Secrets,
+    streams::Listener,
+    tenants::Tenants,
+    underway::{Meanwhile, Underway},
+    written::Written,
 };
 use crate::{
     api::{ExportDeletionPolicy, ExportJob, PlatformConnection, ProfileDataset, Target},
@@ -160,6 +174,8 @@ pub struct Shared {
     pub readings: Readings,
     /// What no watch has shown yet.
     pub written: Written,
+    /// The passes under way.
+    pub underway: Underway,
     /// Events.
     pub events: Events,
     /// Metrics.
@@ -298,11 +314,14 @@ async fn guard<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Action
 where
     Relations: Listener<K>,
 {
+    let uid = object.uid().unwrap_or_default();
+    let underway = &context.shared.underway;
+    underway.begin(&uid);
     let action = attempt(&object, &context).await;
-    let there = K::store(&context.stores).get(&ObjectRef::from_obj(&*object));
-    if there.is_none() {
-        // It has left while the pass was under way, which may have taken note of it since.
-        Relations(context).gone(&*object);
+    match underway.end(&uid) {
+        Meanwhile::Stays => {}
+        // The pass may have taken note of it since.
+        Meanwhile::Gone => Relations(context).gone(&*object),
     }
     action
 }

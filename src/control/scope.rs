@@ -33,6 +33,7 @@ use super::{
     secrets::Secrets,
     streams::{self, Guarded, Listener, Recalls},
     tenants::{ConnectionKey, Tenants},
+    underway::Underway,
     written::Written,
 };
 use crate::{
@@ -141,6 +142,7 @@ impl Scope {
             retries: Retries::default(),
             readings: Readings::default(),
             written: Written::default(),
+            underway: Underway::default(),
             events: Events::new(recorder, client.default_namespace()),
             metrics,
             settings,

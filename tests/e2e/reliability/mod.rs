@@ -12,6 +12,7 @@ mod credential;
 mod datasets;
 mod deleted;
 mod doubled;
+mod drained;
 mod echo;
 mod killed;
 mod lists;
