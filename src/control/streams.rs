@@ -82,7 +82,8 @@ where
         label_selector: labels,
         ..watcher::Config::default().page_size(PAGE)
     };
-    let events = watches(api, config).default_backoff().map(Brought::Event);
+    let events = watches(api, config).default_backoff();
+    let events = events.map(|event| event.map(Brought::Event));
     let mut intake = Intake {
         known: writer.as_reader(),
         writer,
@@ -90,18 +91,23 @@ where
         unreadable: Unreadable::default(),
         mended: VecDeque::new(),
     };
-    select(events, recalled.stream().map(Brought::Recalled)).filter_map(move |brought| {
+    let recalled = recalled.stream().map(Brought::Recalled).map(Ok);
+    select(events, recalled).filter_map(move |brought| {
         ready(match brought {
-            Brought::Event(Ok(event)) => intake.take(event).map(Ok),
-            Brought::Event(Err(error)) => Some(Err(error)),
-            Brought::Recalled(object) => Some(Ok(intake.take_back(object))),
+            Ok(Brought::Event(event)) => intake.take(event).map(Ok),
+            Ok(Brought::Recalled(object)) => Some(Ok(intake.take_back(object))),
+            Err(error) => Some(Err(error)),
         })
     })
 }
 
 /// What fills a store.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an object is as large as its event, which the lint cannot know"
+)]
 enum Brought<K> {
-    Event(watcher::Result<watcher::Event<Guarded<K>>>),
+    Event(watcher::Event<Guarded<K>>),
     /// The API server's answer to who asked for an object that is at rest.
     Recalled(K),
 }

@@ -54,6 +54,7 @@ where
         + 'static,
 {
     /// For the objects of a store.
+    #[must_use]
     pub fn new(client: Client, known: Store<K>) -> (Self, Recalled<K>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let recalls = Self {

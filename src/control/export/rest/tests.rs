@@ -43,7 +43,8 @@ fn an_export_that_has_ended_and_says_so_is_at_rest() {
 
 #[test]
 fn an_export_of_which_a_pass_would_still_make_something_is_not_at_rest() {
-    let change: [(&str, fn(&mut ExportJob)); 9] = [
+    type Change = fn(&mut ExportJob);
+    let changes: [(&str, Change); 9] = [
         ("it goes on", |export| {
             export.status.as_mut().unwrap().completion_time = None;
         }),
@@ -64,7 +65,7 @@ fn an_export_of_which_a_pass_would_still_make_something_is_not_at_rest() {
             export.labels_mut().insert(label, "app".into());
         }),
         ("it was edited", |export| {
-            export.metadata.generation = Some(2)
+            export.metadata.generation = Some(2);
         }),
         ("a look was asked for", |export| {
             let [_, own] = crate::api::REQUEST_ANNOTATIONS;
@@ -77,7 +78,7 @@ fn an_export_of_which_a_pass_would_still_make_something_is_not_at_rest() {
         }),
         ("it says nothing", |export| export.status = None),
     ];
-    for (why, change) in change {
+    for (why, change) in changes {
         let mut export = ended();
         change(&mut export);
         assert!(!is_at_rest(&export), "{why}");
