@@ -11,7 +11,7 @@ use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api, Client, ResourceExt,
-    api::{ObjectMeta, PostParams},
+    api::{GetParams, ObjectMeta, PostParams},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -234,6 +234,17 @@ impl Fixture {
             .iter()
             .filter(|(route, _)| route.starts_with("GET /data/core/ups/export/jobs"));
         gets.filter_map(|(_, count)| count.as_u64()).sum()
+    }
+
+    /// Waits until the API server has an export in its cache, which may be behind what is stored.
+    pub async fn until_cached(&self, namespace: &str, name: &str) {
+        let api: Api<ExportJob> = Api::namespaced(self.client.clone(), namespace);
+        within(LONGEST, "the API server to learn of an export", || async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let found = api.get_with(name, &GetParams::any()).await;
+            found.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
     }
 
     /// All exports, as they are now.

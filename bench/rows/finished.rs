@@ -99,7 +99,7 @@ async fn copy(fixture: &Fixture, count: u64) {
     let store = Etcd::new();
     let sample = store.get("sample-000000").await;
     let cluster = fixture.cluster().await;
-    let numbers: Vec<u64> = (0..count).collect();
+    let numbers: Vec<u64> = (1..count).collect();
     let (store, sample, cluster) = (&store, &sample, &cluster);
     stream::iter(numbers.chunks(AT_ONCE))
         .for_each_concurrent(WRITERS / 4, |numbers| async move {
@@ -110,6 +110,10 @@ async fn copy(fixture: &Fixture, count: u64) {
             store.put(&copies).await;
         })
         .await;
+    let last = ("copy-000000".to_owned(), own(sample, cluster, 0));
+    store.put(&[last]).await;
+    // The API server learns of them in the order in which they were stored.
+    fixture.until_cached(NAMESPACE, "copy-000000").await;
 }
 
 fn own(sample: &Value, cluster: &str, number: u64) -> String {
