@@ -128,10 +128,7 @@ impl Metrics {
         let ends = Family::<ReasonOnly, Counter>::default();
         let invalid = Family::<KindLabel, Counter>::default();
         let let_go = Family::<LetGo, Gauge>::default();
-        let followed = Gauge::default();
-        let leader = Gauge::default();
         let budgets = Family::<StateLabel, Gauge>::default();
-        let (queued, waiting, tasks) = (Gauge::default(), Gauge::default(), Gauge::default());
         let kept = Family::<OfLabel, Gauge>::default();
         registry.register_with_unit(
             "reconcile_duration",
@@ -173,36 +170,31 @@ impl Metrics {
             let_go.clone(),
         );
         registry.register(
-            "exports_followed",
-            "Exports that are polled",
-            followed.clone(),
-        );
-        registry.register(
-            "leader",
-            "Whether this process acts (1) or stands by (0)",
-            leader.clone(),
-        );
-        registry.register(
             "budgets",
             "Budgets, one for each credential, by whether calls may be made",
             budgets.clone(),
-        );
-        registry.register(
-            "calls_queued",
-            "Calls to the platform that wait for their turn in a budget",
-            queued.clone(),
-        );
-        registry.register(
-            "exports_waiting",
-            "Exports that wait for another to end, or for their turn in a budget",
-            waiting.clone(),
         );
         registry.register(
             "kept_entries",
             "What is kept in memory of objects, by what for",
             kept.clone(),
         );
-        registry.register("tasks", "Tasks of the process", tasks.clone());
+        let mut gauge = |name, help| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        let followed = gauge("exports_followed", "Exports that are polled");
+        let leader = gauge("leader", "Whether this process acts (1) or stands by (0)");
+        let queued = gauge(
+            "calls_queued",
+            "Calls to the platform that wait for their turn in a budget",
+        );
+        let waiting = gauge(
+            "exports_waiting",
+            "Exports that wait for another to end, or for their turn in a budget",
+        );
+        let tasks = gauge("tasks", "Tasks of the process");
         Arc::new(Self {
             registry,
             passes,

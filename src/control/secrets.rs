@@ -149,6 +149,7 @@ impl Secrets {
     }
 
     /// How many Secrets are watched.
+    #[must_use]
     pub fn kept(&self) -> usize {
         self.watched().len()
     }
