@@ -19,7 +19,7 @@ use super::{
     list::{ListReading, Lists},
     pace::{Intervals, Pace},
     source::Source,
-    tick::Desk,
+    tick::{Desk, LISTED},
     took::Took,
 };
 use crate::{
@@ -149,6 +149,8 @@ pub(super) struct Entry {
     /// Other jobs of the same request.
     doubles: Vec<Job>,
     life: Life,
+    /// How often in a row it was only seen in lists.
+    pub(super) listed: u32,
     /// Records before it in the list, and when that was seen.
     pub(super) place: Option<(usize, Instant)>,
 }
@@ -240,6 +242,8 @@ impl Board {
                         search: Search::At(search),
                         doubles: Vec::new(),
                         life: Life::Followed,
+                        // So that not all are asked for by their ids at once.
+                        listed: rand::random_range(0..LISTED),
                         place: None,
                     },
                 );

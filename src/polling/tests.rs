@@ -35,6 +35,8 @@ struct Tenant {
     /// Every call fails so.
     fails: Mutex<Option<PlatformError>>,
     last_call: Mutex<Instant>,
+    /// What the list shows of every job, whatever it is by now.
+    list_shows: Mutex<Option<&'static str>>,
 }
 
 impl Tenant {
@@ -48,6 +50,7 @@ impl Tenant {
             batches: AtomicUsize::new(0),
             fails: Mutex::default(),
             last_call: Mutex::new(Instant::now()),
+            list_shows: Mutex::default(),
         })
     }
 
@@ -111,8 +114,12 @@ impl Source for Tenant {
             let first: usize = after.map_or(0, |cursor| cursor.0.parse().unwrap());
             let jobs = self.jobs.lock().unwrap();
             let end = jobs.len().min(first + self.page.min(limit as usize));
+            let mut shown = jobs[first..end].to_vec();
+            if let Some(status) = *self.list_shows.lock().unwrap() {
+                shown.iter_mut().for_each(|job| job.status = status.into());
+            }
             Ok(JobPage {
-                jobs: jobs[first..end].to_vec(),
+                jobs: shown,
                 unreadable: 0,
                 next: (end < jobs.len()).then(|| Cursor(end.to_string())),
                 overlap: None,
@@ -184,6 +191,11 @@ impl Running {
     }
 
     fn follow(&self, id: &str) {
+        self.follow_as(id, id);
+    }
+
+    /// Follows a job for the object with this UID.
+    fn follow_as(&self, uid: &str, id: &str) {
         let woken = Arc::clone(&self.woken);
         let wake: Wake = Arc::new(move || {
             woken.fetch_add(1, Ordering::SeqCst);
@@ -194,7 +206,7 @@ impl Running {
         let began = job.creation_time.unwrap();
         drop(jobs);
         self.board.follow(Follow {
-            uid: id.to_owned(),
+            uid: uid.to_owned(),
             wake,
             job: JobId::new(id),
             client: Client::of(source, target()),
@@ -389,6 +401,38 @@ async fn a_job_that_the_list_does_not_show_is_asked_for_before_it_counts_as_gone
         .retain(|job| job.id.as_str() != "4");
     tokio::time::sleep(2 * MINUTE).await;
     assert_eq!(board.board.sighting("4"), Sighting::Missing);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_objects_with_one_job_on_record_are_both_told_of_its_end() {
+    let tenant = Tenant::new(100);
+    let board = Running::each_minute(&tenant);
+    tenant.start(names(2));
+    for id in names(2) {
+        board.follow(&id);
+    }
+    board.follow_as("copy", "0");
+    tokio::time::sleep(3 * MINUTE).await;
+    tenant.end("0", "FAILED");
+    tokio::time::sleep(2 * MINUTE).await;
+    for uid in ["0", "copy"] {
+        assert_eq!(board.status(uid).as_deref(), Some("FAILED"), "{uid}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_stays_behind_hides_no_end_for_good() {
+    let tenant = Tenant::new(100);
+    *tenant.list_shows.lock().unwrap() = Some("PROCESSING");
+    let board = Running::each_minute(&tenant);
+    tenant.start(names(10));
+    for id in names(10) {
+        board.follow(&id);
+    }
+    tokio::time::sleep(3 * MINUTE).await;
+    tenant.end("4", "FAILED");
+    tokio::time::sleep(70 * MINUTE).await;
+    assert_eq!(board.status("4").as_deref(), Some("FAILED"));
 }
 
 #[tokio::test(start_paused = true)]

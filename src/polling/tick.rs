@@ -35,6 +35,9 @@ const CONCURRENT_POLLS: usize = 8;
 /// A job that falls due within this part of its interval is asked for with those that are due.
 const TOGETHER: f64 = 0.2;
 
+/// So often in a row a job is believed that a list shows: what the list shows may be older than what
+/// the platform says of the job itself, and stay so.
+pub(super) const LISTED: u32 = 60;
 /// As many jobs cost as many calls by their ids, and one by a page.
 const WORTH_A_PAGE: usize = 2;
 
@@ -59,6 +62,8 @@ struct Wanted {
     follow: Follow,
     before: Sighting,
     place: Place,
+    /// So often in a row it was only seen in lists.
+    listed: u32,
 }
 
 impl Default for Desk {
@@ -180,6 +185,10 @@ impl Board {
                 continue;
             }
             entry.due = Due::Asked;
+            let listed = entry.listed;
+            if listed >= LISTED {
+                entry.listed = 0;
+            }
             let place = match entry.place {
                 Some((before, seen)) => Place {
                     before: count(before),
@@ -194,6 +203,7 @@ impl Board {
                 follow: entry.follow.clone(),
                 before: entry.sighting.clone(),
                 place,
+                listed,
             });
         }
         wanted
@@ -217,10 +227,13 @@ impl Board {
             left.extend(listed);
             return left;
         }
-        let mut open: HashMap<JobId, Wanted> = listed
-            .into_iter()
-            .map(|wanted| (wanted.follow.job.clone(), wanted))
-            .collect();
+        let mut open: HashMap<JobId, Wanted> = HashMap::new();
+        for wanted in listed {
+            // Two objects may have one job on record: the second is asked for by its id.
+            if let Some(same) = open.insert(wanted.follow.job.clone(), wanted) {
+                left.push(same);
+            }
+        }
         let mut read: Vec<Job> = Vec::new();
         let (mut cursor, mut shown) = (None, 0);
         for pages in 0.. {
@@ -268,7 +281,7 @@ impl Board {
             .echoes
             .learn(&key.tenant, echo::Place::List, jobs);
         self.tell_if(learned, &key.tenant);
-        let by_job: HashMap<JobId, Follow> = {
+        let followed: HashMap<JobId, Follow> = {
             let entries = self.entries();
             let theirs = entries.values().filter(|entry| entry.is_of(key));
             let follows = theirs.map(|entry| &entry.follow);
@@ -278,7 +291,9 @@ impl Board {
         };
         for job in jobs {
             let wanted = open.remove(&job.id);
-            match (job.state(), wanted, by_job.get(&job.id)) {
+            let follow = wanted.as_ref().map(|wanted| wanted.follow.clone());
+            let follow = follow.or_else(|| followed.get(&job.id).cloned());
+            match (job.state(), wanted, follow) {
                 (JobState::Running | JobState::Unknown, _, Some(follow)) => {
                     let sighting = Sighting::Job {
                         job: Box::new(job.clone()),
@@ -289,7 +304,7 @@ impl Board {
                         floor: None,
                         sent: Sent::Yes,
                     };
-                    self.show_one(follow, answer);
+                    self.show_one(&follow, answer);
                 }
                 (_, Some(wanted), _) => ended.push(wanted),
                 (
@@ -308,10 +323,10 @@ impl Board {
 
     /// Takes in what a list shows of a job, unless it is being asked for by its id elsewhere.
     fn show_one(&self, follow: &Follow, answer: Answer) {
-        let may = self
-            .entries()
-            .get(&follow.uid)
-            .is_some_and(|entry| entry.due != Due::Never && entry.is_listed());
+        let may = self.entries().get_mut(&follow.uid).is_some_and(|entry| {
+            entry.listed = entry.listed.saturating_add(1);
+            entry.due != Due::Never && entry.is_listed()
+        });
         if may {
             self.take(follow, answer, Tell::Object);
         }
@@ -438,7 +453,7 @@ impl Wanted {
     /// Whether the list may tell how the job is: not of one that succeeded, whose batches are
     /// waited for, nor of one that is missing, which the platform said of it by its id.
     fn is_listed(&self) -> bool {
-        is_listed(&self.before)
+        is_listed(&self.before) && self.listed < LISTED
     }
 }
 

@@ -104,6 +104,14 @@ async fn what_is_kept_of_objects_goes_with_them() {
         wave(&world, number).await;
         eventually("nothing to be kept", left).await;
     }
+    // Connections that nobody uses are closed after some seconds.
+    eventually("connections to be closed", || async {
+        match taken(&world).await.files {
+            few if few <= before.files + 8 => Ok(()),
+            many => Err(format!("{many} after {}", before.files)),
+        }
+    })
+    .await;
     let after = taken(&world).await;
     // A connection more or less is open, and its task with it.
     assert!(

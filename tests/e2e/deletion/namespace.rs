@@ -138,13 +138,15 @@ async fn two_hundred_exports_in_all_phases_go_with_their_namespace_once_the_plat
         world.create::<ExportJob>(&name, spec).await;
     }
     all("Suspended", names("waits")).await;
-    // In doubt: taken, and the reply lost.
+    // In doubt: taken, and neither the reply nor the list can be read. (Calls that fail would have
+    // the others wait before their intents.)
     let lost = json!({
         "method": "POST", "path": super::JOBS,
-        "action": { "lose": { "how": "close", "commit": true } },
+        "action": { "reply": { "status": 200, "body": { "unreadable": true }, "commit": true } },
     });
     let unread = json!({
-        "method": "GET", "path": super::JOBS, "action": { "reply": { "status": 503 } },
+        "method": "GET", "path": super::JOBS,
+        "action": { "reply": { "status": 200, "body": { "unreadable": true } } },
     });
     world.simulator.fault(lost).await;
     world.simulator.fault(unread).await;
