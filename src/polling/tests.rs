@@ -116,7 +116,9 @@ impl Source for Tenant {
             let end = jobs.len().min(first + self.page.min(limit as usize));
             let mut shown = jobs[first..end].to_vec();
             if let Some(status) = *self.list_shows.lock().unwrap() {
-                shown.iter_mut().for_each(|job| job.status = status.into());
+                for job in &mut shown {
+                    job.status = status.into();
+                }
             }
             Ok(JobPage {
                 jobs: shown,
