@@ -8,7 +8,7 @@ use std::{
 
 use aep_control_plane::{Guarded, Signal, workspace_binary};
 
-use crate::harness::{LONG, simulator::free_port};
+use crate::harness::{LONG, replica::metric, simulator::free_port};
 
 /// How often it is asked whether it is ready.
 const TICK: Duration = Duration::from_millis(5);
@@ -68,13 +68,7 @@ impl Operator {
         let url = format!("http://127.0.0.1:{}/metrics", self.admin_port);
         let reply = self.http.get(url).send().await.unwrap();
         let page = reply.text().await.unwrap();
-        let name = format!("aep_export_operator_{name}");
-        let values = page.lines().filter_map(|line| {
-            let (series, value) = line.rsplit_once(' ')?;
-            let is_it = series.split('{').next() == Some(&name);
-            is_it.then(|| value.parse::<u64>().unwrap())
-        });
-        values.sum()
+        metric(&page, name)
     }
 
     /// The most memory that it ever had, in megabytes.

@@ -4,7 +4,7 @@ pub mod cluster;
 mod events;
 mod plane;
 pub mod proxy;
-mod replica;
+pub mod replica;
 pub mod simulator;
 mod through;
 mod wait;

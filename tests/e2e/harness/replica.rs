@@ -47,6 +47,17 @@ impl World {
     }
 }
 
+/// A metric of whole numbers on a page, over all its labels; 0 before its first event.
+pub fn metric(page: &str, name: &str) -> u64 {
+    let name = format!("aep_export_operator_{name}");
+    let values = page.lines().filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let is_it = series.split('{').next() == Some(&name);
+        is_it.then(|| value.parse::<u64>().unwrap())
+    });
+    values.sum()
+}
+
 impl Replica {
     /// A page of the admin server.
     pub async fn page(&self, path: &str) -> reqwest::Result<String> {
@@ -57,13 +68,7 @@ impl Replica {
     /// A metric of whole numbers, over all its labels; 0 before its first event.
     pub async fn metric(&self, name: &str) -> u64 {
         let page = self.page("/metrics").await.unwrap();
-        let name = format!("aep_export_operator_{name}");
-        let values = page.lines().filter_map(|line| {
-            let (series, value) = line.rsplit_once(' ')?;
-            let is_it = series.split('{').next() == Some(&name);
-            is_it.then(|| value.parse::<u64>().unwrap())
-        });
-        values.sum()
+        metric(&page, name)
     }
 
     /// Whether it leads.
