@@ -6,9 +6,7 @@ use std::{
 };
 
 use super::tenants::ConnectionKey;
-
-/// Has an object reconciled soon.
-type Wake = Arc<dyn Fn() + Send + Sync>;
+use crate::governor::Wake;
 
 /// The passes under way and those that wait, by connection.
 ///

@@ -10,6 +10,8 @@ use futures::{Stream, stream};
 use kube::{Resource, runtime::reflector::ObjectRef};
 use tokio::sync::Notify;
 
+use crate::governor::Wake;
+
 /// Objects that shall be reconciled soon. An object that is poked twice before it is taken is
 /// there once, so the set is never larger than the number of objects.
 pub struct Pokes<K>
@@ -42,6 +44,15 @@ where
             .unwrap_or_else(PoisonError::into_inner)
             .insert(object);
         self.arrived.notify_one();
+    }
+
+    /// Pokes this object whenever it is called.
+    pub fn waker(self: &Arc<Self>, object: ObjectRef<K>) -> Wake
+    where
+        ObjectRef<K>: Send + Sync,
+    {
+        let pokes = Arc::clone(self);
+        Arc::new(move || pokes.poke(object.clone()))
     }
 
     /// The objects, as they are poked. For one reader.

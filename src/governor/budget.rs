@@ -244,8 +244,8 @@ impl Budget {
         let given = state.given.remove(uid).is_some();
         let turn = if open && (given || state.can_serve_at_once(now)) {
             if !given {
+                // Nobody waits then, this object included.
                 state.spend(Part::Ordinary, now);
-                state.forget_waiter(uid);
             }
             Turn::Now(self.permit(Part::Ordinary))
         } else {

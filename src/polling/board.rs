@@ -25,7 +25,7 @@ use super::{
 use crate::{
     api::Target,
     decide::export::{Echo, Sighting},
-    governor::Lane,
+    governor::{Lane, Wake},
     platform::{Job, JobId, Platform},
 };
 
@@ -66,8 +66,6 @@ pub struct Client {
     pub(super) key: Arc<Key>,
 }
 
-/// Wakes an object.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
 /// Told that it was learned whether a tenant shows request ids.
 pub type OnLearned = Box<dyn Fn(&Target) + Send + Sync>;
 

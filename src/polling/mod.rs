@@ -13,7 +13,7 @@ mod tick;
 mod took;
 
 pub(crate) use ask::trouble;
-pub use board::{Board, Client, Follow, Links, OnLearned, Wake};
+pub use board::{Board, Client, Follow, Links, OnLearned};
 pub use echo::{Echoes, Learned, Place};
 pub use list::{ListReading, Lists};
 pub use pace::{Intervals, Pace};

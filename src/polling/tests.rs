@@ -17,6 +17,7 @@ use super::*;
 use crate::{
     api::Target,
     decide::export::{Batches, Sighting},
+    governor::Wake,
     platform::{Batch, BatchId, Cursor, DatasetId, Job, JobId, JobPage, PlatformError},
 };
 
@@ -34,7 +35,6 @@ struct Tenant {
     batches: AtomicUsize,
     /// Every call fails so.
     fails: Mutex<Option<PlatformError>>,
-    last_call: Mutex<Instant>,
     /// What the list shows of every job, whatever it is by now.
     list_shows: Mutex<Option<&'static str>>,
 }
@@ -49,7 +49,6 @@ impl Tenant {
             pages: AtomicUsize::new(0),
             batches: AtomicUsize::new(0),
             fails: Mutex::default(),
-            last_call: Mutex::new(Instant::now()),
             list_shows: Mutex::default(),
         })
     }
@@ -82,7 +81,6 @@ impl Tenant {
 
     fn call(&self, counter: &AtomicUsize) -> Result<(), PlatformError> {
         counter.fetch_add(1, Ordering::SeqCst);
-        *self.last_call.lock().unwrap() = Instant::now();
         match &*self.fails.lock().unwrap() {
             Some(error) => Err(error.clone()),
             None => Ok(()),
@@ -242,18 +240,24 @@ impl Running {
     }
 }
 
+/// So many jobs, followed from their start, on pages of so many records.
+fn followed(count: usize, page: usize) -> (Arc<Tenant>, Running) {
+    let tenant = Tenant::new(page);
+    let board = Running::each_minute(&tenant);
+    tenant.start(names(count));
+    for id in names(count) {
+        board.follow(&id);
+    }
+    (tenant, board)
+}
+
 fn names(count: usize) -> impl Iterator<Item = String> {
     (0..count).map(|number| number.to_string())
 }
 
 #[tokio::test(start_paused = true)]
 async fn five_hundred_running_jobs_cost_less_than_a_twentieth_of_a_call_each() {
-    let tenant = Tenant::new(100);
-    let board = Running::each_minute(&tenant);
-    tenant.start(names(500));
-    for id in names(500) {
-        board.follow(&id);
-    }
+    let (tenant, board) = followed(500, 100);
     tokio::time::sleep(2 * MINUTE).await;
     let calls = board.calls_in(60 * MINUTE).await;
     assert!(calls <= 500 * 60 / 20, "{calls} calls in an hour");
@@ -297,12 +301,7 @@ async fn jobs_far_down_a_list_of_others_are_asked_for_by_their_ids() {
 
 #[tokio::test(start_paused = true)]
 async fn smaller_pages_than_were_asked_for_are_counted_as_they_come() {
-    let tenant = Tenant::new(20);
-    let board = Running::each_minute(&tenant);
-    tenant.start(names(100));
-    for id in names(100) {
-        board.follow(&id);
-    }
+    let (_, board) = followed(100, 20);
     tokio::time::sleep(2 * MINUTE).await;
     let calls = board.calls_in(60 * MINUTE).await;
     assert!(calls <= 6 * 67, "{calls} calls in an hour");
@@ -310,12 +309,7 @@ async fn smaller_pages_than_were_asked_for_are_counted_as_they_come() {
 
 #[tokio::test(start_paused = true)]
 async fn jobs_that_others_start_between_do_not_hide_ours() {
-    let tenant = Tenant::new(100);
-    let board = Running::each_minute(&tenant);
-    tenant.start(names(50));
-    for id in names(50) {
-        board.follow(&id);
-    }
+    let (tenant, board) = followed(50, 100);
     for round in 0..60 {
         tenant.start((0..5).map(|number| format!("other-{round}-{number}")));
         tokio::time::sleep(MINUTE).await;
@@ -349,12 +343,7 @@ async fn the_jobs_of_a_process_that_was_restarted_are_not_asked_for_all_at_once(
 
 #[tokio::test(start_paused = true)]
 async fn the_end_that_a_list_shows_is_asked_for_by_its_id_and_nothing_is_asked_after_it() {
-    let tenant = Tenant::new(100);
-    let board = Running::each_minute(&tenant);
-    tenant.start(names(10));
-    for id in names(10) {
-        board.follow(&id);
-    }
+    let (tenant, board) = followed(10, 100);
     tokio::time::sleep(3 * MINUTE).await;
     let (gets, woken) = (tenant.gets.load(Ordering::SeqCst), board.woken());
     for id in names(10) {
@@ -389,12 +378,7 @@ async fn nothing_is_asked_before_the_platform_allows_it_and_what_was_seen_stands
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_the_list_does_not_show_is_asked_for_before_it_counts_as_gone() {
-    let tenant = Tenant::new(100);
-    let board = Running::each_minute(&tenant);
-    tenant.start(names(10));
-    for id in names(10) {
-        board.follow(&id);
-    }
+    let (tenant, board) = followed(10, 100);
     tokio::time::sleep(3 * MINUTE).await;
     tenant
         .jobs
@@ -407,12 +391,7 @@ async fn a_job_that_the_list_does_not_show_is_asked_for_before_it_counts_as_gone
 
 #[tokio::test(start_paused = true)]
 async fn two_objects_with_one_job_on_record_are_both_told_of_its_end() {
-    let tenant = Tenant::new(100);
-    let board = Running::each_minute(&tenant);
-    tenant.start(names(2));
-    for id in names(2) {
-        board.follow(&id);
-    }
+    let (tenant, board) = followed(2, 100);
     board.follow_as("copy", "0");
     tokio::time::sleep(3 * MINUTE).await;
     tenant.end("0", "FAILED");
@@ -461,12 +440,7 @@ async fn batches_are_asked_for_once_the_job_has_succeeded() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_kept_of_what_is_forgotten() {
-    let tenant = Tenant::new(100);
-    let board = Running::each_minute(&tenant);
-    tenant.start(names(100));
-    for id in names(100) {
-        board.follow(&id);
-    }
+    let (tenant, board) = followed(100, 100);
     tokio::time::sleep(2 * MINUTE).await;
     for id in names(100) {
         board.board.forget(&id);

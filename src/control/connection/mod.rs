@@ -212,11 +212,11 @@ fn client(
 
 /// Has the connection checked, by a call that asks whether the platform may be called again.
 fn probe(connection: &PlatformConnection, key: &ConnectionKey, shared: &Shared) -> Wake {
-    let (tenants, connections) = (Arc::clone(&shared.tenants), Arc::clone(&shared.connections));
-    let (key, object) = (key.clone(), ObjectRef::from_obj(connection));
+    let (tenants, key) = (Arc::clone(&shared.tenants), key.clone());
+    let look = shared.connections.waker(ObjectRef::from_obj(connection));
     Arc::new(move || {
         tenants.suspect(&key);
-        connections.poke(object.clone());
+        look();
     })
 }
 

@@ -7,7 +7,7 @@ mod observe;
 mod readings;
 mod report;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use kube::{
     ResourceExt,
@@ -72,7 +72,8 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
     let key = ConnectionKey::new(&namespace, &dataset.spec.connection_ref.name);
     let uid = dataset.uid().unwrap_or_default();
     let crowd = &context.shared.dataset_crowd;
-    let Some(_inside) = crowd.enter(key, &uid, wake(dataset, context)) else {
+    let waker = context.shared.datasets.waker(ObjectRef::from_obj(dataset));
+    let Some(_inside) = crowd.enter(key, &uid, waker) else {
         return Ok(Action::await_change());
     };
     begin(dataset, context);
@@ -201,13 +202,6 @@ async fn act(
         Plan::Hold | Plan::LetGo | Plan::Release(_) | Plan::Rest(_) => {}
     }
     Ok(Step::On(Box::new(object)))
-}
-
-/// Has the object reconciled soon.
-fn wake(dataset: &ProfileDataset, context: &Context) -> Arc<dyn Fn() + Send + Sync> {
-    let datasets = Arc::clone(&context.shared.datasets);
-    let object = ObjectRef::from_obj(dataset);
-    Arc::new(move || datasets.poke(object.clone()))
 }
 
 /// Waits for all that a request to create needs.

@@ -15,7 +15,7 @@ mod tell;
 mod turn;
 mod wishes;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::{
@@ -41,6 +41,7 @@ use crate::{
         Cause, Finalizer, Need, dataset,
         export::{Effect, Plan, Record, Situation, Surplus, decide, due_by},
     },
+    governor::Wake,
     platform::{Consequence, DatasetId, JobId, PlatformError, Refusal},
     polling::{Client, Follow, Pace, trouble},
 };
@@ -508,10 +509,8 @@ fn follow(
 }
 
 /// Has the object reconciled soon.
-fn wake(export: &ExportJob, context: &Context) -> Arc<dyn Fn() + Send + Sync> {
-    let exports = Arc::clone(&context.shared.exports);
-    let object = ObjectRef::from_obj(export);
-    Arc::new(move || exports.poke(object.clone()))
+fn wake(export: &ExportJob, context: &Context) -> Wake {
+    context.shared.exports.waker(ObjectRef::from_obj(export))
 }
 
 /// A call was refused for its credential: the connection looks at it again.
