@@ -6,6 +6,9 @@
 # ROWS=name,name   only these rows
 # RUNS=5           how often a time or an amount of memory is measured
 # REST=600         for how many seconds writes at rest are counted
+# LEASE=120        for how many seconds writes of the lease are
+# STORM=60         for how many seconds the platform throttles
+# FINISHED=number  how many finished exports, instead of 10,000 or 100,000
 set -euo pipefail
 
 log() { sed -n "s/^$1[^:]*: *//p" "$2" | head -n 1; }

@@ -24,8 +24,8 @@ fn run(cli: Cli) -> Result<(), RunError> {
     // part of the heap, so that the memory that a process takes would depend on the machine.
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(run::run(cli));
-    // Not by dropping it: that waits for lookups of names, which hang when the network is gone, and
-    // a process that has lost its lease for that reason is to end.
-    runtime.shutdown_background();
+    // Not by dropping it: that drops every task that is left, and waits for lookups of names, which
+    // hang when the network is gone. A process that has lost its lease for that reason is to end.
+    std::mem::forget(runtime);
     result
 }

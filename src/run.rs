@@ -9,10 +9,7 @@ use std::{
 
 use futures::future::join_all;
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Namespace};
-use kube::{
-    Api, Client, ResourceExt,
-    runtime::events::{Recorder, Reporter},
-};
+use kube::{Api, Client, ResourceExt, runtime::events::Reporter};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -27,6 +24,7 @@ use crate::{
     cli::{Cli, Command, CrdArgs, FlagError, Run},
     control::{
         Submissions,
+        events::Events,
         reach::Reach,
         scope::{Process, Scope},
         shard::Shard,
@@ -151,7 +149,7 @@ async fn operate(run: Run) -> Result<(), RunError> {
         controller: CONTROLLER.into(),
         instance: hostname(),
     };
-    let recorder = Recorder::new(client.clone(), reporter);
+    let events = Arc::new(Events::new(client.clone(), reporter, &namespace));
     let listener = TcpListener::bind(admin_address)
         .await
         .map_err(|source| RunError::Admin {
@@ -184,7 +182,7 @@ async fn operate(run: Run) -> Result<(), RunError> {
         let process = Process {
             client,
             cluster,
-            recorder,
+            events,
             metrics,
             reach,
             submissions,
@@ -203,27 +201,39 @@ async fn operate(run: Run) -> Result<(), RunError> {
         // Set once, here.
         let _ = readiness.set(scopes.iter().map(Scope::readiness).collect());
         let mut scopes = tokio::spawn(serve(scopes, board, shutdown.clone()));
-        let drained = async {
-            shutdown.cancelled().await;
-            info!(timeout = ?drain, "ending: nothing new is begun");
-            if tokio::time::timeout(drain, &mut scopes).await.is_err() {
-                warn!(
-                    "ended before every pass was done; the next start settles what was under way"
-                );
-            }
-        };
+        let ended = end(&shutdown, drain, &mut scopes);
         // Without the lease there is nothing to wait for: no pass goes on.
-        leadership.lost().run_until_cancelled(drained).await;
+        let ended = leadership.lost().run_until_cancelled(ended).await;
         scopes.abort();
         if let Some(election) = election {
             election.end().await?;
         }
+        ended.unwrap_or(Ok(()))?;
     }
     signals.abort();
     if let Ok(Err(error)) = admin.await {
         error!(%error, "the admin server");
     }
     info!("ended");
+    Ok(())
+}
+
+/// Waits until the process shall end, and then, but not for ever, until the scopes have.
+async fn end(
+    shutdown: &CancellationToken,
+    drain: Duration,
+    scopes: &mut JoinHandle<()>,
+) -> Result<(), JoinError> {
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => {}
+        // Nothing goes on without them: by ending, the process lets another one lead.
+        ended = &mut *scopes => return ended,
+    }
+    info!(timeout = ?drain, "ending: nothing new is begun");
+    if tokio::time::timeout(drain, scopes).await.is_err() {
+        warn!("ended before every pass was done; the next start settles what was under way");
+    }
     Ok(())
 }
 

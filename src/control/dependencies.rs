@@ -101,12 +101,12 @@ impl Context {
     pub(super) fn wake_users_of(&self, connection: &str, namespace: &str) {
         for dataset in self.stores.datasets.state() {
             let uses = dataset.spec.connection_ref.name == connection;
-            if uses && dataset.namespace().as_deref() == Some(namespace) {
+            if uses && dataset.metadata.namespace.as_deref() == Some(namespace) {
                 self.shared.datasets.poke(ObjectRef::from_obj(&*dataset));
             }
         }
         for export in self.stores.exports.state() {
-            if export.namespace().as_deref() == Some(namespace)
+            if export.metadata.namespace.as_deref() == Some(namespace)
                 && self.uses_connection(&export, connection)
             {
                 self.shared.exports.poke(ObjectRef::from_obj(&*export));
@@ -117,7 +117,7 @@ impl Context {
     /// The exports that were begun with a connection and have not ended, by UID.
     pub(super) fn running_with(&self, key: &ConnectionKey) -> Vec<String> {
         let runs = |export: &ExportJob| {
-            export.namespace().as_deref() == Some(&key.namespace)
+            export.metadata.namespace.as_deref() == Some(&key.namespace)
                 && recorded_connection(export) == Some(&key.name)
                 && begun(export).is_some()
                 && !is_ended(export)
@@ -130,7 +130,7 @@ impl Context {
     /// Wakes the exports into a dataset that have not been submitted.
     pub(super) fn wake_exports_into(&self, dataset: &str, namespace: &str) {
         for export in self.stores.exports.state() {
-            if export.namespace().as_deref() == Some(namespace)
+            if export.metadata.namespace.as_deref() == Some(namespace)
                 && into(&export) == Some(dataset)
                 && !is_ended(&export)
             {
@@ -158,7 +158,15 @@ impl Context {
         // Most often nothing is new, and the exports need not be counted.
         let news = match (runs, shows || held) {
             (true, _) => !(shows && held),
-            (false, true) => self.users_of_dataset(&namespace, name).is_empty(),
+            (false, true) => {
+                let held = Held::Dataset {
+                    namespace: namespace.clone(),
+                    name: name.to_owned(),
+                };
+                let uid = export.uid().unwrap_or_default();
+                !self.shared.holds.is_held_beside(&held, &uid)
+                    && self.users_of_dataset(&namespace, name).is_empty()
+            }
             (false, false) => false,
         };
         let leaves = dataset.metadata.deletion_timestamp.is_some();
@@ -214,7 +222,7 @@ impl Context {
             .datasets
             .state()
             .iter()
-            .filter(|dataset| dataset.namespace().as_deref() == Some(&key.namespace))
+            .filter(|dataset| dataset.metadata.namespace.as_deref() == Some(&key.namespace))
             .filter(|dataset| dataset.spec.connection_ref.name == key.name)
             .filter(|dataset| is_clean_up_due(dataset) && is_made(dataset, &serves))
             .map(|dataset| dataset.name_any())
@@ -247,7 +255,7 @@ impl Context {
             .iter()
             .filter(|export| runs(export) == Some(true))
             .map(|export| {
-                if export.namespace().as_deref() == Some(namespace) {
+                if export.metadata.namespace.as_deref() == Some(namespace) {
                     export.name_any()
                 } else {
                     "of another namespace".to_owned()
@@ -266,13 +274,16 @@ impl Context {
         uses: impl Fn(&ExportJob, &Submission) -> bool,
     ) -> Vec<String> {
         let holders = self.shared.holds.of(held);
-        let holds = |export: &ExportJob| export.uid().is_some_and(|uid| holders.contains(&uid));
+        let holds = |export: &ExportJob| {
+            let uid = export.metadata.uid.as_ref();
+            uid.is_some_and(|uid| holders.contains(uid))
+        };
         let mut names: Vec<String> = self
             .stores
             .exports
             .state()
             .iter()
-            .filter(|export| export.namespace().as_deref() == Some(namespace))
+            .filter(|export| export.metadata.namespace.as_deref() == Some(namespace))
             .filter(|export| !is_ended(export))
             .filter(|export| match begun(export) {
                 Some(submission) => uses(export, submission),

@@ -3,10 +3,12 @@
 //! None can be created in a namespace that is being deleted. What is worth telling of the objects
 //! in it, of a job that is left running most of all, is told in the operator's own namespace.
 
+use std::sync::{Mutex, PoisonError};
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
-    Resource,
-    runtime::events::{Event, EventType, Recorder},
+    Client, Resource,
+    runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use tracing::debug;
 
@@ -19,9 +21,15 @@ const NOTE_LIMIT: usize = 1024;
 /// deleted.
 const TERMINATING: &str = "NamespaceTerminating";
 
+/// A recorder keeps all that it published in the last six minutes, and looks at each of them with
+/// every event: after so many it is replaced.
+const KEPT: usize = 256;
+
 /// Publishes events.
 pub struct Events {
-    recorder: Recorder,
+    client: Client,
+    reporter: Reporter,
+    recorder: Mutex<(Recorder, usize)>,
     home: String,
 }
 
@@ -35,12 +43,28 @@ pub enum Tone {
 }
 
 impl Events {
-    /// By this recorder: one for the process, since it folds what repeats into a series. `home` is
-    /// the operator's own namespace.
+    /// In the name of this reporter. `home` is the operator's own namespace.
     #[must_use]
-    pub fn new(recorder: Recorder, home: &str) -> Self {
-        let home = home.to_owned();
-        Self { recorder, home }
+    pub fn new(client: Client, reporter: Reporter, home: &str) -> Self {
+        let recorder = Recorder::new(client.clone(), reporter.clone());
+        Self {
+            client,
+            reporter,
+            recorder: Mutex::new((recorder, 0)),
+            home: home.to_owned(),
+        }
+    }
+
+    /// The recorder for the next event: it folds what repeats into a series.
+    fn recorder(&self) -> Recorder {
+        let mut slot = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        let (recorder, published) = &mut *slot;
+        if *published == KEPT {
+            *recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+            *published = 0;
+        }
+        *published += 1;
+        recorder.clone()
     }
 
     /// Publishes an event of an object. One that cannot be published is only logged: it is told
@@ -72,13 +96,14 @@ impl Events {
             action: action.to_owned(),
             secondary: None,
         };
-        let mut told = self.recorder.publish(&event, object).await;
+        let recorder = self.recorder();
+        let mut told = recorder.publish(&event, object).await;
         if let Err(error) = &told
             && is_for_want_of_a_namespace(error)
             && object.namespace.as_ref() != Some(&self.home)
         {
             let (event, regarding) = elsewhere(event, object, &self.home);
-            told = self.recorder.publish(&event, &regarding).await;
+            told = recorder.publish(&event, &regarding).await;
         }
         if let Err(error) = told {
             debug!(%error, reason = reason.as_str(), "an event was not published");

@@ -118,6 +118,14 @@ impl Holds {
         self.holders().get(held).cloned().unwrap_or_default()
     }
 
+    /// Whether an export other than this one holds something.
+    #[must_use]
+    pub fn is_held_beside(&self, held: &Held, uid: &str) -> bool {
+        let holders = self.holders();
+        let holders = holders.get(held).into_iter().flatten();
+        holders.into_iter().any(|holder| holder != uid)
+    }
+
     /// Something that exports needed is gone.
     pub fn forget(&self, held: &Held) {
         self.marks().remove(held);
@@ -185,10 +193,22 @@ impl Context {
 
     /// An export has ended, or is gone: what it needed is looked at again.
     pub(super) fn let_go_of(&self, export: &ExportJob) {
-        self.hold_nothing_for(&export.uid().unwrap_or_default());
-        // What was begun before this process was, is in no list of holders.
-        if let Some(held) = connection_of(export)
-            && self.shown(&held) == Some(Finalizer::Present)
+        let uid = export.uid().unwrap_or_default();
+        self.hold_nothing_for(&uid);
+        // What was begun before this process was, is in no list of holders. While others hold it,
+        // one that stays has nothing to learn; one that goes tells who is left.
+        let Some(name) = recorded_connection(export) else {
+            return;
+        };
+        let namespace = export.namespace().unwrap_or_default();
+        let object = ObjectRef::new(name).within(&namespace);
+        let Some(connection) = self.stores.connections.get(&object) else {
+            return;
+        };
+        let held = Held::Connection(ConnectionKey::new(&namespace, name));
+        let leaves = connection.metadata.deletion_timestamp.is_some();
+        if finalizer(&*connection, CONNECTION_FINALIZER) == Finalizer::Present
+            && (leaves || !self.shared.holds.is_held_beside(&held, &uid))
         {
             self.look_at(&held);
         }

@@ -16,6 +16,7 @@ mod finalizers;
 pub mod holds;
 mod listeners;
 mod namespaces;
+pub mod pass;
 pub mod pokes;
 pub mod reach;
 mod requests;
@@ -39,34 +40,17 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::PostParams,
-    runtime::{
-        controller::Action,
-        reflector::{ObjectRef, Store},
-    },
+    runtime::{controller::Action, reflector::Store},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{sync::SetOnce, time::Instant};
+use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, info_span, warn};
 
 use self::{
-    claims::Claims,
-    connection::budget::Told,
-    crowd::Crowd,
-    dataset::Readings,
-    elsewhere::Elsewhere,
-    events::Events,
-    holds::Holds,
-    listeners::Relations,
-    namespaces::Namespaces,
-    pokes::Pokes,
-    reach::Reach,
-    retry::Retries,
-    secrets::Secrets,
-    streams::Listener,
-    tenants::Tenants,
-    underway::{Meanwhile, Underway},
-    written::Written,
+    claims::Claims, connection::budget::Told, crowd::Crowd, dataset::Readings,
+    elsewhere::Elsewhere, events::Events, holds::Holds, namespaces::Namespaces, pass::PassError,
+    pokes::Pokes, reach::Reach, retry::Retries, secrets::Secrets, tenants::Tenants,
+    underway::Underway, written::Written,
 };
 use crate::{
     api::{ExportDeletionPolicy, ExportJob, PlatformConnection, ProfileDataset, Target},
@@ -177,7 +161,7 @@ pub struct Shared {
     /// The passes under way.
     pub underway: Underway,
     /// Events.
-    pub events: Events,
+    pub events: Arc<Events>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// What flags set.
@@ -213,32 +197,6 @@ pub struct Settings {
     pub refresh: Duration,
     /// Certificate authorities to trust beside the machine's own, in PEM.
     pub certificates: Vec<Vec<u8>>,
-}
-
-/// Why a pass could not be ended.
-#[derive(Debug, thiserror::Error)]
-pub enum PassError {
-    /// The API server.
-    #[error("the Kubernetes API: {0}")]
-    Kubernetes(#[from] kube::Error),
-    /// An object without namespace, name or UID: none that the API server serves.
-    #[error("the object has no {0}")]
-    Incomplete(&'static str),
-    /// The plans of one pass did not come to rest.
-    #[error("the pass did not come to rest within {0} steps")]
-    Restless(usize),
-}
-
-impl PassError {
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Kubernetes(kube::Error::Api(status)) if status.is_conflict() => "Conflict",
-            Self::Kubernetes(kube::Error::Api(status)) if status.is_forbidden() => "Forbidden",
-            Self::Kubernetes(_) => "KubernetesApi",
-            Self::Incomplete(_) => "Incomplete",
-            Self::Restless(_) => "Restless",
-        }
-    }
 }
 
 /// A kind that has a controller.
@@ -308,79 +266,6 @@ kind!(
     dataset::pass
 );
 kind!(ExportJob, exports, ExportJobStatus, export::pass);
-
-/// Runs one pass over an object that is there.
-async fn guard<K: Kind>(object: Arc<K>, context: Arc<Context>) -> Action
-where
-    Relations: Listener<K>,
-{
-    let uid = object.uid().unwrap_or_default();
-    let underway = &context.shared.underway;
-    underway.begin(&uid);
-    let action = attempt(&object, &context).await;
-    match underway.end(&uid) {
-        Meanwhile::Stays => {}
-        // The pass may have taken note of it since.
-        Meanwhile::Gone => Relations(context).gone(&*object),
-    }
-    action
-}
-
-/// Runs one pass: measures it, and turns an error into a later try.
-async fn attempt<K: Kind>(object: &Arc<K>, context: &Arc<Context>) -> Action {
-    let shared = &context.shared;
-    let may_act = async {
-        context.listed().await;
-        if shared.leadership.was_acquired() {
-            return true;
-        }
-        shared.leadership.acquired().await;
-        false
-    };
-    match shared.shutdown.run_until_cancelled(may_act).await {
-        Some(true) => {}
-        // The object is as old as the wait was: the pass is for the one in the store by now.
-        Some(false) => return Action::requeue(Duration::ZERO),
-        None => return Action::await_change(),
-    }
-    if let Some(wait) = shared.written.behind(&**object) {
-        return Action::requeue(wait);
-    }
-    let began = Instant::now();
-    let reference = ObjectRef::from_obj(&**object);
-    let span = info_span!(
-        "reconcile",
-        kind = K::KIND,
-        namespace = reference.namespace.as_deref(),
-        name = reference.name
-    );
-    let uid = object.uid().unwrap_or_default();
-    let pass = object.pass(context).instrument(span.clone());
-    let Some(result) = shared.leadership.while_held(pass).await else {
-        return Action::await_change();
-    };
-    shared.metrics.pass(K::KIND, began.elapsed().as_secs_f64());
-    let _entered = span.enter();
-    match result {
-        Ok(action) => action,
-        // Somebody wrote in between, most often this operator: the watch brings the newer object.
-        Err(error) if error.reason() == "Conflict" => {
-            debug!(%error, "met a newer object");
-            Action::requeue(shared.written.conflicted(&uid))
-        }
-        // Gone while it was worked on.
-        Err(PassError::Kubernetes(kube::Error::Api(status))) if status.is_not_found() => {
-            debug!("the object is gone");
-            Action::await_change()
-        }
-        Err(error) => {
-            shared.metrics.error(K::KIND, error.reason());
-            let wait = shared.retries.failed(&uid, None);
-            warn!(%error, ?wait, "the pass failed");
-            Action::requeue(wait)
-        }
-    }
-}
 
 impl Submissions {
     /// Nothing more is submitted to this tenant in the life of this process.

@@ -9,7 +9,6 @@ use kube::{
     Api, Client,
     runtime::{
         Controller, controller,
-        events::Recorder,
         reflector::{ObjectRef, store, store::Writer},
     },
 };
@@ -23,10 +22,10 @@ use super::{
     dataset::Readings,
     elsewhere::Elsewhere,
     events::Events,
-    guard,
     holds::Holds,
     listeners::Relations,
     namespaces::Namespaces,
+    pass::guard,
     pokes::Pokes,
     reach::Reach,
     retry::Retries,
@@ -62,7 +61,7 @@ pub struct Process {
     /// The UID of the cluster's `kube-system` namespace.
     pub cluster: String,
     /// Publishes events.
-    pub recorder: Recorder,
+    pub events: Arc<Events>,
     /// Metrics.
     pub metrics: Arc<Metrics>,
     /// What it sees of the cluster.
@@ -108,7 +107,7 @@ impl Scope {
         let Process {
             client,
             cluster,
-            recorder,
+            events,
             metrics,
             reach,
             submissions,
@@ -143,7 +142,7 @@ impl Scope {
             readings: Readings::default(),
             written: Written::default(),
             underway: Underway::default(),
-            events: Events::new(recorder, client.default_namespace()),
+            events,
             metrics,
             settings,
             connections: poked_connections,

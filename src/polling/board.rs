@@ -15,9 +15,10 @@ use tracing::debug;
 
 use super::{
     ask::{Answer, Sent, is_final, kind, waits_for_batches},
-    echo::{Echoes, Learned, Place},
-    list::{ListReading, Lists},
+    echo::{Echoes, Learned},
+    list::Lists,
     pace::{Intervals, Pace},
+    search::{Life, Requests},
     source::Source,
     tick::{Desk, LISTED},
     took::Took,
@@ -26,7 +27,7 @@ use crate::{
     api::Target,
     decide::export::{Echo, Sighting},
     governor::{Lane, Wake},
-    platform::{Job, JobId, Platform},
+    platform::{JobId, Platform},
 };
 
 /// How many failed polls in a row make trouble worth a status write.
@@ -87,7 +88,10 @@ pub struct Links {
 /// - Its object is woken when what the platform says of it changes in kind, not at every poll.
 /// - A job that ended is asked for no more.
 pub struct Board {
+    /// The jobs that are followed. No other lock is taken before this one.
     pub(super) entries: Mutex<HashMap<String, Entry>>,
+    /// The requests that made them, and those of jobs that have ended not long ago.
+    pub(super) requests: Mutex<Requests>,
     pub(super) desks: Mutex<HashMap<Arc<Key>, Desk>>,
     pub(super) changed: Notify,
     /// When the next round is expected; none: one is begun at every change. Written and read with
@@ -137,37 +141,16 @@ impl Client {
 }
 
 pub(super) struct Entry {
-    pub(super) follow: Follow,
+    pub(super) follow: Arc<Follow>,
     pub(super) sighting: Sighting,
     pub(super) due: Due,
     /// The interval that led to it.
     pub(super) interval: Duration,
     failures: u32,
-    pub(super) search: Search,
-    /// Other jobs of the same request.
-    doubles: Vec<Job>,
-    life: Life,
     /// How often in a row it was only seen in lists.
     pub(super) listed: u32,
     /// Records before it in the list, and when that was seen.
     pub(super) place: Option<(usize, Instant)>,
-}
-
-/// Whether other jobs of the same request were looked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Search {
-    At(Instant),
-    /// A reading is under way.
-    Asked,
-    Done,
-}
-
-/// Whether an object still wants to know of its job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
-    Followed,
-    /// It ended; only other jobs of its request are looked for.
-    Ended,
 }
 
 /// When a job is asked for next.
@@ -186,6 +169,7 @@ impl Board {
     pub fn new(intervals: Intervals, links: Links) -> Self {
         Self {
             entries: Mutex::default(),
+            requests: Mutex::default(),
             desks: Mutex::default(),
             changed: Notify::new(),
             wakes: Mutex::new(None),
@@ -208,45 +192,56 @@ impl Board {
 
     /// Follows a job from now on. With a new client (a rotated credential) the job is asked for by
     /// that one from its next poll on.
-    pub fn follow(&self, follow: Follow) {
+    pub fn follow(&self, mut follow: Follow) {
+        follow.client.key = self.desk_of(&follow.client.key);
+        let follow = Arc::new(follow);
         let mut entries = self.entries();
-        match entries.get_mut(&follow.uid) {
+        let at = match entries.get_mut(&follow.uid) {
             Some(entry) if entry.follow.job == follow.job => {
                 let news = entry.follow.pace != follow.pace;
-                entry.follow = follow;
-                if news && let Due::At(at) = entry.due {
-                    let soon = self.interval(&entry.follow, &entry.sighting);
-                    let at = at.min(Instant::now() + soon);
-                    entry.due = Due::At(at);
-                    entry.interval = soon;
-                    self.wake_by(at);
+                entry.follow = Arc::clone(&follow);
+                match entry.due {
+                    Due::At(at) if news => {
+                        let soon = self.interval(&follow, &entry.sighting);
+                        let at = at.min(Instant::now() + soon);
+                        entry.due = Due::At(at);
+                        entry.interval = soon;
+                        Some(at)
+                    }
+                    Due::At(_) | Due::Asked | Due::Never => None,
                 }
             }
             Some(_) | None => {
-                let uid = follow.uid.clone();
-                let left = follow.settled.duration_since(follow.client.polls.now());
-                let search = Instant::now() + Duration::try_from(left).unwrap_or_default();
                 let (first, interval) = self.first(&follow);
                 let first = Instant::now() + first;
-                self.wake_by(first.min(search));
-                entries.insert(
-                    uid,
-                    Entry {
-                        follow,
-                        sighting: Sighting::Unseen,
-                        due: Due::At(first),
-                        interval,
-                        failures: 0,
-                        search: Search::At(search),
-                        doubles: Vec::new(),
-                        life: Life::Followed,
-                        // So that not all are asked for by their ids at once.
-                        listed: rand::random_range(0..LISTED),
-                        place: None,
-                    },
-                );
+                let entry = Entry {
+                    follow: Arc::clone(&follow),
+                    sighting: Sighting::Unseen,
+                    due: Due::At(first),
+                    interval,
+                    failures: 0,
+                    // So that not all are asked for by their ids at once.
+                    listed: rand::random_range(0..LISTED),
+                    place: None,
+                };
+                entries.insert(follow.uid.clone(), entry);
+                Some(first)
             }
+        };
+        let search = lock(&self.requests).follow(&follow);
+        if let Some(at) = at.into_iter().chain(search).min() {
+            self.wake_by(at);
         }
+    }
+
+    /// The desk of a client: all that is kept for it has the same key, in the same place.
+    fn desk_of(&self, key: &Arc<Key>) -> Arc<Key> {
+        let mut desks = lock(&self.desks);
+        if let Some((same, _)) = desks.get_key_value(key) {
+            return Arc::clone(same);
+        }
+        desks.insert(Arc::clone(key), Desk::default());
+        Arc::clone(key)
     }
 
     /// When a job is asked for first, and its interval. One that ran before it was followed (after
@@ -287,99 +282,30 @@ impl Board {
             .map_or(Sighting::Unseen, |entry| entry.sighting.clone())
     }
 
-    /// Other jobs of the request that made the job of the object with this UID.
-    #[must_use]
-    pub fn doubles(&self, uid: &str) -> Vec<Job> {
-        self.entries()
-            .get(uid)
-            .map_or_else(Vec::new, |entry| entry.doubles.clone())
-    }
-
-    /// What was made of the other jobs of a request is known to whoever had to know.
-    pub fn clear_doubles(&self, uid: &str) {
-        if let Some(entry) = self.entries().get_mut(uid) {
-            entry.doubles.clear();
-        }
-    }
-
     /// How many jobs are followed.
     #[must_use]
     pub fn followed(&self) -> usize {
-        let entries = self.entries();
-        let followed = entries
-            .values()
-            .filter(|entry| entry.life == Life::Followed);
-        followed.count()
+        self.entries().len()
     }
 
-    /// How many jobs are kept, those included of which only others of the same request are looked
+    /// How much is kept: the jobs that are followed, and the requests whose other jobs are looked
     /// for.
     #[must_use]
     pub fn kept(&self) -> usize {
-        self.entries().len()
+        let followed = self.followed();
+        followed + lock(&self.requests).len()
     }
 
     /// The object with this UID has ended; other jobs of its request are still looked for.
     pub fn ended(&self, uid: &str) {
-        let mut entries = self.entries();
-        let Some(entry) = entries.get_mut(uid) else {
-            return;
-        };
-        entry.due = Due::Never;
-        entry.life = Life::Ended;
-        if entry.is_over() {
-            drop(entries);
-            self.forget(uid);
-        }
+        self.entries().remove(uid);
+        self.let_go(uid, Life::Ended);
     }
 
     /// Forgets the job of the object with this UID.
     pub fn forget(&self, uid: &str) {
-        let entry = self.entries().remove(uid);
-        if let Some(Entry { follow, .. }) = entry {
-            self.links
-                .echoes
-                .forget(follow.client.tenant(), follow.job.as_str());
-        }
-    }
-
-    /// Takes in a reading of a tenant's list: whether it shows request ids, and other jobs of the
-    /// requests that made the jobs of this board.
-    pub fn take_reading(&self, tenant: &Target, reading: &ListReading) {
-        let learned = self.links.echoes.learn(tenant, Place::List, &reading.jobs);
-        self.tell_if(learned, tenant);
-        let mut by_request: HashMap<&str, Vec<&Job>> = HashMap::new();
-        for job in &reading.jobs {
-            if let Some(id) = &job.request_id {
-                by_request.entry(id).or_default().push(job);
-            }
-        }
-        let mut over = Vec::new();
-        for (uid, entry) in self.entries().iter_mut() {
-            if entry.follow.client.tenant() != tenant {
-                continue;
-            }
-            let same = by_request.get(entry.follow.request_id.as_str());
-            let doubles: Vec<Job> = same
-                .into_iter()
-                .flatten()
-                .filter(|job| job.id != entry.follow.job)
-                .map(|job| (*job).clone())
-                .collect();
-            if reading.began >= entry.follow.settled && reading.reaches(entry.follow.began) {
-                entry.search = Search::Done;
-            }
-            if !doubles.is_empty() {
-                (entry.follow.wake)();
-            }
-            entry.doubles = doubles;
-            if entry.is_over() {
-                over.push(uid.clone());
-            }
-        }
-        for uid in &over {
-            self.forget(uid);
-        }
+        self.entries().remove(uid);
+        self.let_go(uid, Life::Over);
     }
 
     /// Asks for a job at once, beside its schedule, and follows it from then on.
@@ -437,7 +363,7 @@ impl Board {
             (_, Sent::Yes, _) => sighting,
         };
         entry.interval = self.interval(&entry.follow, &sighting);
-        entry.due = if is_final(&sighting) || entry.life == Life::Ended {
+        entry.due = if is_final(&sighting) {
             Due::Never
         } else {
             let wait = jittered(entry.interval).max(floor.unwrap_or_default());
@@ -456,16 +382,6 @@ impl Board {
 
     pub(super) fn entries(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         lock(&self.entries)
-    }
-}
-
-impl Entry {
-    /// Whether nobody wants to know anything more.
-    pub(super) fn is_over(&self) -> bool {
-        match (self.life, self.search) {
-            (Life::Followed, _) | (Life::Ended, Search::At(_) | Search::Asked) => false,
-            (Life::Ended, Search::Done) => self.doubles.is_empty(),
-        }
     }
 }
 

@@ -6,6 +6,7 @@ mod echo;
 mod list;
 mod pace;
 mod plan;
+mod search;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -147,6 +147,8 @@ struct Running {
     tenant: Arc<Tenant>,
     woken: Arc<AtomicU32>,
     stop: CancellationToken,
+    /// How long after its start a second job would have to show.
+    window: Duration,
 }
 
 impl Drop for Running {
@@ -166,14 +168,18 @@ fn target() -> Target {
 
 impl Running {
     fn new(tenant: &Arc<Tenant>, min: Duration, max: Duration) -> Self {
-        let echoes = Arc::new(Echoes::default());
         // It is known that ids are not shown, so that nothing is asked to learn it.
-        echoes.remember(&target(), Some(false));
+        Self::with(tenant, Intervals { min, max }, false)
+    }
+
+    fn with(tenant: &Arc<Tenant>, intervals: Intervals, shows_requests: bool) -> Self {
+        let echoes = Arc::new(Echoes::default());
+        echoes.remember(&target(), Some(shows_requests));
         let links = Links {
             echoes,
             lists: Arc::default(),
         };
-        let board = Arc::new(Board::new(Intervals { min, max }, links));
+        let board = Arc::new(Board::new(intervals, links));
         let stop = CancellationToken::new();
         let (runs, shutdown) = (Arc::clone(&board), stop.clone());
         tokio::spawn(async move { runs.run(shutdown).await });
@@ -182,7 +188,19 @@ impl Running {
             tenant: Arc::clone(tenant),
             woken: Arc::default(),
             stop,
+            window: Duration::ZERO,
         }
+    }
+
+    /// A board on a tenant that shows request ids.
+    fn that_sees_requests(tenant: &Arc<Tenant>, window: Duration) -> Self {
+        let intervals = Intervals {
+            min: MINUTE,
+            max: MINUTE,
+        };
+        let mut running = Self::with(tenant, intervals, true);
+        running.window = window;
+        running
     }
 
     /// A board that asks each minute.
@@ -216,7 +234,7 @@ impl Running {
             },
             request_id: format!("request-{id}"),
             began,
-            settled: began,
+            settled: began + self.window,
             pace: Pace::Running,
         });
     }
@@ -451,4 +469,24 @@ async fn nothing_is_kept_of_what_is_forgotten() {
     board.follow("last");
     tokio::time::sleep(2 * MINUTE).await;
     assert_eq!(board::lock(&board.board.desks).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn second_jobs_of_a_stream_of_exports_are_looked_for_by_few_readings_of_the_list() {
+    let tenant = Tenant::new(100);
+    let window = Duration::from_secs(140);
+    let board = Running::that_sees_requests(&tenant, window);
+    let seconds = 1_400;
+    for id in names(seconds) {
+        tenant.start([id.clone()]);
+        board.follow(&id);
+        board.board.ended(&id);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(board.board.kept() <= 300, "{}", board.board.kept());
+    tokio::time::sleep(2 * window).await;
+    assert_eq!(board.board.kept(), 0, "each was looked for");
+    // One for each window, of what began since the one before.
+    let pages = tenant.pages.load(Ordering::SeqCst);
+    assert!(pages <= 44, "{pages} pages");
 }

@@ -5,10 +5,7 @@
 //! the others by their ids. So are those that the list says have ended: the end is never taken from
 //! a list.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use futures::{StreamExt, stream, stream::FuturesUnordered};
 use jiff::Timestamp;
@@ -18,14 +15,14 @@ use tracing::debug;
 
 use super::{
     ask::{Answer, Sent, ask},
-    board::{Board, Client, Due, Entry, Follow, Key, Search, Tell, lock},
+    board::{Board, Client, Due, Entry, Follow, Key, Tell, lock},
     echo,
     list::PAGE,
     plan::{Place, pages},
     source::Source,
 };
 use crate::{
-    decide::export::{Batches, Echo, Sighting},
+    decide::export::{Batches, Sighting},
     platform::{Job, JobId, JobState},
 };
 
@@ -48,6 +45,8 @@ pub(super) struct Desk {
     page: usize,
     /// New records a second, ours and others'.
     growth: f64,
+    /// When other jobs of requests were last looked for.
+    pub(super) searched: Option<Instant>,
 }
 
 /// Whether a round is under way.
@@ -59,9 +58,10 @@ enum Round {
 
 /// A job that is to be asked for.
 struct Wanted {
-    follow: Follow,
+    follow: Arc<Follow>,
     before: Sighting,
-    place: Place,
+    /// Where the list is taken to show it.
+    place: Option<Place>,
     /// So often in a row it was only seen in lists.
     listed: u32,
 }
@@ -72,6 +72,7 @@ impl Default for Desk {
             round: Round::Over,
             page: PAGE as usize,
             growth: 0.0,
+            searched: None,
         }
     }
 }
@@ -100,41 +101,48 @@ impl Board {
 
     /// A client for which something is due and no round is under way; one is from now on.
     fn next_round(&self, now: Instant) -> Option<Arc<Key>> {
-        let entries = self.entries();
+        let (at, key) = self.next_of_idle()?;
+        if at > now {
+            return None;
+        }
         let mut desks = lock(&self.desks);
-        let due = |entry: &&Entry| entry.due_at().is_some_and(|at| at <= now);
-        let mut keys = entries.values().filter(due).map(Entry::key);
-        let key = keys.find(|key| {
-            let desk = desks.get(*key);
-            desk.is_none_or(|desk| desk.round == Round::Over)
-        })?;
-        desks.entry(Arc::clone(key)).or_default().round = Round::UnderWay;
-        Some(Arc::clone(key))
+        desks.entry(Arc::clone(&key)).or_default().round = Round::UnderWay;
+        Some(key)
     }
 
     /// When the next round is due of those that are not under way: what falls due before that has
     /// to say so.
     fn next_due(&self) -> Option<Instant> {
-        let entries = self.entries();
-        let desks = lock(&self.desks);
-        let idle = |entry: &&Entry| {
-            let desk = desks.get(entry.key());
-            desk.is_none_or(|desk| desk.round == Round::Over)
-        };
-        let due = entries
-            .values()
-            .filter(idle)
-            .filter_map(Entry::due_at)
-            .min();
+        let due = self.next_of_idle().map(|(at, _)| at);
         *lock(&self.wakes) = due;
         due
     }
 
+    /// The client for which something is due first, of those for which no round is under way.
+    fn next_of_idle(&self) -> Option<(Instant, Arc<Key>)> {
+        let entries = self.entries();
+        let busy: Vec<Arc<Key>> = {
+            let desks = lock(&self.desks);
+            let busy = desks
+                .iter()
+                .filter(|(_, desk)| desk.round == Round::UnderWay);
+            busy.map(|(key, _)| Arc::clone(key)).collect()
+        };
+        let is_idle = |key: &Arc<Key>| !busy.iter().any(|busy| Arc::ptr_eq(busy, key));
+        let poll = entries
+            .values()
+            .filter(|entry| is_idle(entry.key()))
+            .filter_map(|entry| Some((entry.due_at()?, entry.key())))
+            .min_by_key(|(at, _)| *at);
+        let requests = lock(&self.requests);
+        let search = requests.due(is_idle).map(|(key, at)| (at, key));
+        let first = poll.into_iter().chain(search).min_by_key(|(at, _)| *at);
+        first.map(|(at, key)| (at, Arc::clone(key)))
+    }
+
     /// One round for the jobs of one client.
     async fn round(&self, key: Arc<Key>) {
-        if let Some(follow) = self.next_to_search(&key) {
-            self.search(&follow).await;
-        }
+        self.search(&key).await;
         let wanted = self.wanted(&key);
         if let Some(first) = wanted.first() {
             let client = first.follow.client.clone();
@@ -154,30 +162,32 @@ impl Board {
     }
 
     /// A round is over. Nothing is kept for a client that nobody follows a job with.
-    fn close(&self, key: &Key) {
+    fn close(&self, key: &Arc<Key>) {
         let entries = self.entries();
+        let requests = lock(&self.requests);
         let mut desks = lock(&self.desks);
         if let Some(desk) = desks.get_mut(key) {
             desk.round = Round::Over;
         }
-        let used: HashSet<&Arc<Key>> = entries.values().map(Entry::key).collect();
-        desks.retain(|key, desk| desk.round == Round::UnderWay || used.contains(key));
+        let is_used = |key: &Arc<Key>| {
+            requests.are_due(key) || entries.values().any(|entry| entry.is_of(key))
+        };
+        desks.retain(|key, desk| desk.round == Round::UnderWay || is_used(key));
+    }
+
+    /// Other jobs of the requests of a client were looked for by a reading that began then.
+    pub(super) fn searched(&self, key: &Arc<Key>, began: Instant) {
+        lock(&self.desks)
+            .entry(Arc::clone(key))
+            .or_default()
+            .searched = Some(began);
     }
 
     /// The jobs that are due, or nearly.
-    fn wanted(&self, key: &Key) -> Vec<Wanted> {
+    fn wanted(&self, key: &Arc<Key>) -> Vec<Wanted> {
         let now = Instant::now();
         let mut entries = self.entries();
         let growth = lock(&self.desks).get(key).map_or(0.0, |desk| desk.growth);
-        let theirs = |entry: &&Entry| entry.is_of(key);
-        // At least ours that are newer are before a job that the list has not shown yet.
-        let mut newest: Vec<_> = entries.values().filter(theirs).map(Entry::age).collect();
-        newest.sort_unstable_by(|one, other| other.cmp(one));
-        let newer: HashMap<JobId, usize> = newest
-            .into_iter()
-            .enumerate()
-            .map(|(before, (_, _, job))| (job.clone(), before))
-            .collect();
         let mut wanted = Vec::new();
         for entry in entries.values_mut().filter(|entry| entry.is_of(key)) {
             let early = entry.interval.mul_f64(TOGETHER);
@@ -189,22 +199,28 @@ impl Board {
             if listed >= LISTED {
                 entry.listed = 0;
             }
-            let place = match entry.place {
-                Some((before, seen)) => Place {
-                    before: count(before),
-                    moved: growth * now.duration_since(seen).as_secs_f64(),
-                },
-                None => Place {
-                    before: count(newer.get(&entry.follow.job).copied().unwrap_or_default()),
-                    moved: 0.0,
-                },
-            };
+            let place = entry.place.map(|(before, seen)| Place {
+                before: count(before),
+                moved: growth * now.duration_since(seen).as_secs_f64(),
+            });
             wanted.push(Wanted {
-                follow: entry.follow.clone(),
+                follow: Arc::clone(&entry.follow),
                 before: entry.sighting.clone(),
                 place,
                 listed,
             });
+        }
+        if wanted.iter().any(|wanted| wanted.place.is_none()) {
+            let theirs = entries.values().filter(|entry| entry.is_of(key));
+            let newer = places(theirs.map(|entry| &*entry.follow));
+            for Wanted { follow, place, .. } in &mut wanted {
+                // At least ours that are newer are before a job that the list has not shown yet.
+                let before = newer.get(&follow.job).copied().unwrap_or_default();
+                place.get_or_insert(Place {
+                    before: count(before),
+                    moved: 0.0,
+                });
+            }
         }
         wanted
     }
@@ -221,7 +237,7 @@ impl Board {
             .get(key)
             .map_or(PAGE as usize, |desk| desk.page);
         let (listed, mut left): (Vec<_>, Vec<_>) = wanted.into_iter().partition(Wanted::is_listed);
-        let places: Vec<Place> = listed.iter().map(|wanted| wanted.place).collect();
+        let places: Vec<Place> = listed.iter().filter_map(|wanted| wanted.place).collect();
         let number = pages(&places, page);
         if number == 0 {
             left.extend(listed);
@@ -235,6 +251,7 @@ impl Board {
             }
         }
         let mut read: Vec<Job> = Vec::new();
+        let followed = self.followed_with(key);
         let (mut cursor, mut shown) = (None, 0);
         for pages in 0.. {
             // Beyond what was planned as long as a page shows more of them than one call would.
@@ -256,7 +273,7 @@ impl Board {
                 .is_some()
                 .then_some(page.jobs.len() + page.unreadable);
             let before = open.len();
-            left.extend(self.show(key, &page.jobs, &mut open));
+            left.extend(self.show(key, &page.jobs, &followed, &mut open));
             shown = before - open.len();
             read.extend(page.jobs);
             if let Some(records) = full.filter(|records| *records > 0) {
@@ -274,24 +291,22 @@ impl Board {
 
     /// Takes in what a page shows. Gives the jobs that it shows to have ended: what they came to is
     /// asked for by their ids.
-    fn show(&self, key: &Key, jobs: &[Job], open: &mut HashMap<JobId, Wanted>) -> Vec<Wanted> {
+    fn show(
+        &self,
+        key: &Key,
+        jobs: &[Job],
+        followed: &HashMap<JobId, Arc<Follow>>,
+        open: &mut HashMap<JobId, Wanted>,
+    ) -> Vec<Wanted> {
         let mut ended = Vec::new();
         let learned = self
             .links
             .echoes
             .learn(&key.tenant, echo::Place::List, jobs);
         self.tell_if(learned, &key.tenant);
-        let followed: HashMap<JobId, Follow> = {
-            let entries = self.entries();
-            let theirs = entries.values().filter(|entry| entry.is_of(key));
-            let follows = theirs.map(|entry| &entry.follow);
-            follows
-                .map(|follow| (follow.job.clone(), follow.clone()))
-                .collect()
-        };
         for job in jobs {
             let wanted = open.remove(&job.id);
-            let follow = wanted.as_ref().map(|wanted| wanted.follow.clone());
+            let follow = wanted.as_ref().map(|wanted| Arc::clone(&wanted.follow));
             let follow = follow.or_else(|| followed.get(&job.id).cloned());
             match (job.state(), wanted, follow) {
                 (JobState::Running | JobState::Unknown, _, Some(follow)) => {
@@ -321,6 +336,16 @@ impl Board {
         ended
     }
 
+    /// The jobs that are followed with a client.
+    fn followed_with(&self, key: &Arc<Key>) -> HashMap<JobId, Arc<Follow>> {
+        let entries = self.entries();
+        let theirs = entries.values().filter(|entry| entry.is_of(key));
+        let follows = theirs.map(|entry| &entry.follow);
+        follows
+            .map(|follow| (follow.job.clone(), Arc::clone(follow)))
+            .collect()
+    }
+
     /// Takes in what a list shows of a job, unless it is being asked for by its id elsewhere.
     fn show_one(&self, follow: &Follow, answer: Answer) {
         let may = self.entries().get_mut(&follow.uid).is_some_and(|entry| {
@@ -344,23 +369,18 @@ impl Board {
     /// Takes note of where jobs are in the list.
     fn place(&self, key: &Arc<Key>, read: &[Job], missed: &HashMap<JobId, Wanted>) {
         let now = Instant::now();
-        let places: HashMap<&JobId, usize> = read
+        let shown: HashMap<&JobId, usize> = read
             .iter()
             .enumerate()
             .map(|(n, job)| (&job.id, n))
             .collect();
-        let mut further: Vec<_> = missed.values().map(|wanted| wanted.follow.age()).collect();
-        further.sort_unstable_by(|one, other| other.cmp(one));
-        let further: HashMap<&JobId, usize> = further
-            .into_iter()
-            .enumerate()
-            .map(|(number, (_, _, job))| (job, read.len() + number))
-            .collect();
+        let further = places(missed.values().map(|wanted| &*wanted.follow));
         let mut rates = Vec::new();
         for entry in self.entries().values_mut().filter(|entry| entry.is_of(key)) {
             let job = &entry.follow.job;
             // What was not shown is further down, at least.
-            let Some(place) = places.get(job).or_else(|| further.get(job)).copied() else {
+            let further = further.get(job).map(|before| read.len() + before);
+            let Some(place) = shown.get(job).copied().or(further) else {
                 continue;
             };
             if let Some((before, seen)) = entry.place {
@@ -393,60 +413,6 @@ impl Board {
         }
         answer
     }
-
-    /// Looks for other jobs of the requests of a tenant.
-    async fn search(&self, follow: &Follow) {
-        let (source, tenant) = (&*follow.client.polls, follow.client.tenant());
-        let oldest = self.oldest(follow).unwrap_or(follow.began);
-        let mut again = self.intervals.min;
-        match self.links.lists.read(source, tenant, oldest).await {
-            Ok(reading) => self.take_reading(tenant, &reading),
-            Err(error) => {
-                again = again.max(error.retry_after().unwrap_or_default());
-                debug!(%error, "the list of jobs was not read");
-            }
-        }
-        // A reading that failed, or began by a clock that was a little behind, is made again.
-        if let Some(entry) = self.entries().get_mut(&follow.uid)
-            && entry.search == Search::Asked
-        {
-            entry.search = Search::At(Instant::now() + again);
-        }
-    }
-
-    /// When the oldest job of a tenant began whose other jobs are still to be looked for.
-    fn oldest(&self, follow: &Follow) -> Option<Timestamp> {
-        let entries = self.entries();
-        let tenant = follow.client.tenant();
-        let open = entries
-            .values()
-            .filter(|entry| entry.follow.client.tenant() == tenant && entry.search != Search::Done);
-        open.map(|entry| entry.follow.began).min()
-    }
-
-    /// The next job whose other jobs are due to be looked for; of those of one client, one.
-    fn next_to_search(&self, key: &Key) -> Option<Follow> {
-        let now = Instant::now();
-        let mut entries = self.entries();
-        let mut next = None;
-        for entry in entries.values_mut().filter(|entry| entry.is_of(key)) {
-            if !matches!(entry.search, Search::At(at) if at <= now) {
-                continue;
-            }
-            match self.links.echoes.of(entry.follow.client.tenant()) {
-                Echo::Yes if next.is_none() => {
-                    entry.search = Search::Asked;
-                    next = Some(entry.follow.clone());
-                }
-                // The same reading serves it; if not, the next.
-                Echo::Yes => entry.search = Search::At(now + self.intervals.min),
-                // Nothing tells them apart.
-                Echo::No | Echo::Unknown => entry.search = Search::Done,
-            }
-        }
-        entries.retain(|_, entry| !entry.is_over());
-        next
-    }
 }
 
 impl Wanted {
@@ -468,6 +434,17 @@ fn is_listed(before: &Sighting) -> bool {
     }
 }
 
+/// How many of these jobs are newer than each.
+fn places<'a>(follows: impl Iterator<Item = &'a Follow>) -> HashMap<&'a JobId, usize> {
+    let mut newest: Vec<_> = follows.map(Follow::age).collect();
+    newest.sort_unstable_by(|one, other| other.cmp(one));
+    newest
+        .into_iter()
+        .enumerate()
+        .map(|(newer, (_, _, job))| (job, newer))
+        .collect()
+}
+
 impl Follow {
     /// Where the job stands among others in the list: by its time and, of the same time, by its
     /// number.
@@ -477,33 +454,24 @@ impl Follow {
 }
 
 impl Entry {
-    fn age(&self) -> (Timestamp, usize, &JobId) {
-        self.follow.age()
-    }
-
     fn key(&self) -> &Arc<Key> {
         &self.follow.client.key
     }
 
-    fn is_of(&self, key: &Key) -> bool {
-        *self.follow.client.key == *key
+    fn is_of(&self, key: &Arc<Key>) -> bool {
+        Arc::ptr_eq(self.key(), key)
     }
 
     fn is_listed(&self) -> bool {
         is_listed(&self.sighting)
     }
 
-    /// When something is to be asked for it.
+    /// When it is asked for.
     fn due_at(&self) -> Option<Instant> {
-        let poll = match self.due {
+        match self.due {
             Due::At(at) => Some(at),
             Due::Asked | Due::Never => None,
-        };
-        let search = match self.search {
-            Search::At(at) => Some(at),
-            Search::Asked | Search::Done => None,
-        };
-        poll.into_iter().chain(search).min()
+        }
     }
 }
 

@@ -132,6 +132,24 @@ async fn answers(world: &World, method: &str, times: Option<u32>, action: Value)
     world.simulator.fault(fault).await;
 }
 
+/// A call that fails is made again, and not at once. (By how much later each time is chance: the
+/// bounds of the waits have tests of their own.)
+async fn assert_tries_apart(world: &World, method: &str) {
+    let tried = eventually("some tries", || async {
+        let tried = world.simulator.calls(method, DATASETS).await;
+        match tried.len() {
+            0..4 => Err(format!("{} tries", tried.len())),
+            _ => Ok(tried),
+        }
+    })
+    .await;
+    let at = |call: &Value| -> jiff::Timestamp { call["at"].as_str().unwrap().parse().unwrap() };
+    for pair in tried.windows(2) {
+        let apart = at(&pair[1]).duration_since(at(&pair[0])).as_millis();
+        assert!(apart >= 500, "{tried:#?}");
+    }
+}
+
 fn unavailable() -> Value {
     json!({ "reply": { "status": 503, "body": { "title": "ServiceUnavailable" } } })
 }
