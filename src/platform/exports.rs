@@ -67,8 +67,12 @@ impl Platform {
     pub async fn export_job(&self, id: &JobId) -> Result<Option<Job>, PlatformError> {
         let call = Call::get(GET, self.url(GET, &JOBS, &[id.as_str()])?);
         match self.call(call).await {
+            // A reply about another job says nothing of this one.
             Ok(reply) => reply
-                .decode("an export job with id and status", wire::job)
+                .decode(
+                    "the export job that was asked for, with a status",
+                    |value| wire::job(value).filter(|job| job.id == *id),
+                )
                 .map(Some),
             Err(error) if error.is_absent() => Ok(None),
             Err(error) => Err(error),

@@ -107,6 +107,8 @@ async fn a_reply_to_a_read_that_cannot_be_read_may_pass() {
         "[]",
         r#"{"id": 1}"#,
         r#"{"status": "NEW"}"#,
+        // About another job.
+        r#"{"id": 2, "status": "SUCCEEDED"}"#,
     ] {
         let stub = Stub::always(200, body).await;
         let error = stub.platform().export_job(&job("1")).await.unwrap_err();

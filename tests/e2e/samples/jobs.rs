@@ -145,6 +145,13 @@ async fn segmentation_guide_create_a_new_export_job_and_retrieve_a_specific_expo
     let running = submit(&world, "created", &created).await;
     assert_eq!(told(&running)["startTime"], "2018-10-04T01:19:33Z");
 
+    // It shows the id of its request, and the sample of its end another one: a tenant that did both
+    // would have one export doubt the other.
+    let end = json!({ "outcome": "fail", "finishNow": true });
+    let job = format!("jobs/{}", created["id"]);
+    world.simulator.put(&job, end).await;
+    world.until_phase("created", "Failed").await;
+
     // The job of "Retrieve a specific export job" is another one.
     submit(&world, "sample", &with_id(created, 11037)).await;
     answer(&world, &reply("segmentation-get-job")).await;
