@@ -61,8 +61,8 @@ pub struct RunArgs {
     /// How log lines are written.
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
-    /// Which log lines are written, as tracing's `EnvFilter` reads it.
-    #[arg(long, default_value = "info", value_name = "FILTER")]
+    /// Which log lines are written: a level, or levels by target, comma-separated.
+    #[arg(long, default_value = "info,kube_runtime=warn", value_name = "FILTER")]
     pub log_filter: String,
     /// Serve /livez, /readyz and /metrics on this address.
     #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
@@ -73,6 +73,11 @@ pub struct RunArgs {
     /// Serve only the objects whose labels match, as kubectl's -l has them. Absent: all.
     #[arg(long, value_name = "SELECTOR")]
     pub shard_selector: Option<Shard>,
+    /// This cluster's identity, which tells its exports from those of others: never to be changed,
+    /// nor to be that of another cluster. Absent: the UID of the namespace kube-system, which takes
+    /// the right to read that.
+    #[arg(long, value_name = "ID", value_parser = identity)]
+    pub cluster_id: Option<String>,
     /// Hosts that connections may name (comma-separated); replaces the default.
     #[arg(long, value_delimiter = ',', default_value = ADOBE_HOSTS, value_name = "HOSTS")]
     pub allowed_hosts: Vec<String>,
@@ -189,6 +194,8 @@ pub struct Run {
     pub namespaces: Vec<String>,
     /// Which objects in them; none: all.
     pub shard: Option<Shard>,
+    /// The cluster's identity; none: it is read.
+    pub cluster: Option<String>,
     /// What the passes take.
     pub settings: Settings,
     /// What the board takes.
@@ -212,6 +219,7 @@ impl RunArgs {
             admin_address,
             watch_namespaces,
             shard_selector: shard,
+            cluster_id: cluster,
             allowed_hosts,
             allow_http,
             ca_bundle,
@@ -293,11 +301,22 @@ impl RunArgs {
             admin_address,
             namespaces: watch_namespaces,
             shard,
+            cluster,
             settings,
             intervals,
             drain: positive("drain-timeout", drain_timeout)?,
             election: leader_elect.then_some(election),
         })
+    }
+}
+
+/// Reads the identity of a cluster.
+fn identity(text: &str) -> Result<String, &'static str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if (1..=63).contains(&text.len()) && text.chars().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err("write up to 63 letters, digits and hyphens, as a UID has them")
     }
 }
 
@@ -383,6 +402,21 @@ mod tests {
         assert!(!run.settings.allow_http);
         assert!(run.settings.timeouts.creation > Duration::from_mins(1));
         assert_eq!(run.election, None);
+    }
+
+    #[test]
+    fn an_identity_is_taken_as_it_is_and_one_that_fits_no_tag_is_refused() {
+        let uid = "44af9c8a-cb35-4a3f-95df-e76fcdc188ed";
+        assert_eq!(
+            run(&["--cluster-id", uid]).unwrap().cluster.as_deref(),
+            Some(uid)
+        );
+        let long = "a".repeat(64);
+        for id in ["", "a/b", "a b", long.as_str()] {
+            let args = ["aep-export-operator", "run", "--cluster-id", id];
+            let error = Cli::try_parse_from(args).unwrap_err().to_string();
+            assert!(error.contains("--cluster-id"), "{error}");
+        }
     }
 
     #[test]

@@ -129,6 +129,7 @@ async fn operate(run: Run) -> Result<(), RunError> {
         admin_address,
         namespaces,
         shard,
+        cluster,
         settings,
         intervals,
         drain,
@@ -171,7 +172,8 @@ async fn operate(run: Run) -> Result<(), RunError> {
         scopes: readiness.clone(),
     };
     let admin = tokio::spawn(admin::serve(listener, admin, shutdown.clone()));
-    if let Some(cluster) = shutdown.run_until_cancelled(cluster(&client)).await {
+    let cluster = identity(&client, cluster);
+    if let Some(cluster) = shutdown.run_until_cancelled(cluster).await {
         info!(cluster, "this cluster's identity");
         let election = election.map(|lease| {
             let client = client.clone();
@@ -316,8 +318,12 @@ impl Election {
     }
 }
 
-/// The UID of a namespace that every cluster has for all its life.
-async fn cluster(client: &Client) -> String {
+/// The cluster's identity: as it was given, or the UID of a namespace that every cluster has for all
+/// its life.
+async fn identity(client: &Client, given: Option<String>) -> String {
+    if let Some(given) = given {
+        return given;
+    }
     let namespaces: Api<Namespace> = Api::all(client.clone());
     loop {
         match namespaces.get(CLUSTER_NAMESPACE).await {

@@ -95,7 +95,40 @@ pub struct Job {
     /// The keys of the request's body that the platform gave back (`fields`, `filter`,
     /// `mergePolicy`, `additionalFields`, `schema`, `evaluationInfo`,
     /// `destination.segmentPerBatch`): an absent key is unknown, not different.
-    pub echoed: BTreeMap<String, Value>,
+    pub echoed: Echoed,
+}
+
+/// Parts of a request's body that the platform gave back, by their keys.
+///
+/// They are kept as text: a list has thousands of jobs, and the trees would take many times as
+/// much memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Echoed(Box<[(&'static str, Box<str>)]>);
+
+impl Echoed {
+    /// Of these parts.
+    pub fn new<'a>(parts: impl IntoIterator<Item = (&'static str, &'a Value)>) -> Self {
+        let parts = parts.into_iter();
+        Self(
+            parts
+                .map(|(key, part)| (key, part.to_string().into()))
+                .collect(),
+        )
+    }
+
+    /// The part with this key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Value> {
+        self.parts()
+            .find_map(|(known, part)| (known == key).then_some(part))
+    }
+
+    /// The parts, each with its key.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, Value)> {
+        let parts = self.0.iter();
+        // What was written from a value reads back.
+        parts.filter_map(|(key, part)| Some((*key, serde_json::from_str(part).ok()?)))
+    }
 }
 
 /// A batch as an export job names it.
@@ -249,7 +282,7 @@ impl Job {
             exported_profiles_by_namespace: BTreeMap::new(),
             batches: Vec::new(),
             errors: Vec::new(),
-            echoed: BTreeMap::new(),
+            echoed: Echoed::default(),
         }
     }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{BatchId, DatasetId, Job, JobBatch, JobError, JobId};
+use super::{BatchId, DatasetId, Echoed, Job, JobBatch, JobError, JobId};
 
 /// Status goes into a condition's message and a printer column.
 pub(super) const MAX_STATUS: usize = 64;
@@ -246,17 +246,14 @@ fn errors(job: &Value) -> Vec<JobError> {
     list.iter().filter_map(read).take(MAX_ERRORS).collect()
 }
 
-fn echoed(job: &Value) -> BTreeMap<String, Value> {
+fn echoed(job: &Value) -> Echoed {
     let per_batch = (
         "destination.segmentPerBatch",
         job.pointer("/destination/segmentPerBatch"),
     );
-    ECHOED
+    let parts = ECHOED
         .into_iter()
         .map(|key| (key, job.get(key)))
-        .chain([per_batch])
-        .filter_map(|(key, value)| {
-            Some((key.to_owned(), value.filter(|it| !it.is_null())?.clone()))
-        })
-        .collect()
+        .chain([per_batch]);
+    Echoed::new(parts.filter_map(|(key, part)| Some((key, part.filter(|it| !it.is_null())?))))
 }

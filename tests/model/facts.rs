@@ -12,7 +12,7 @@ use aep_export_operator::{
             Sighted, Sighting, Surplus, Title, Wish, Wishes, deadline, record,
         },
     },
-    platform::{self, DatasetId, JobId},
+    platform::{self, DatasetId, Echoed, JobId},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -82,7 +82,7 @@ impl Protocol {
             exported_profiles_by_namespace: BTreeMap::new(),
             batches: Vec::new(),
             errors: Vec::new(),
-            echoed: BTreeMap::new(),
+            echoed: Echoed::default(),
         }
     }
 

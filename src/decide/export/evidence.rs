@@ -169,10 +169,10 @@ pub(super) fn may_cancel(facts: &Facts, submission: &Submission, job: &Job) -> b
 /// Whether what a job shows of its request differs from a body. What it does not show is unknown,
 /// and what the body leaves open the platform may fill in.
 pub(super) fn contradicts(job: &Job, body: &Value) -> bool {
-    job.echoed.iter().any(|(key, shown)| {
+    job.echoed.parts().any(|(key, shown)| {
         let pointer = format!("/{}", key.replace('.', "/"));
         body.pointer(&pointer)
-            .is_some_and(|sent| differs(sent, shown))
+            .is_some_and(|sent| differs(sent, &shown))
     })
 }
 

@@ -1,7 +1,5 @@
 //! The rules of an export's decisions, one sentence each.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -15,7 +13,7 @@ use super::{
 use crate::{
     api::{Cancellation, CancelledBy, Reason, SubmissionEvidence, Target},
     decide::connection::Failure,
-    platform::{Batch, BatchId, Consequence, DatasetId, Job, JobBatch, JobId, Refusal},
+    platform::{Batch, BatchId, Consequence, DatasetId, Echoed, Job, JobBatch, JobId, Refusal},
 };
 
 mod doubt;

@@ -110,7 +110,7 @@ async fn segmentation_guide_retrieve_a_list_of_export_jobs_is_read_to_its_end() 
     assert_eq!(jobs[0].errors[0].message, "Error in Export Job");
     assert_eq!(jobs[0].exported_profiles, Some(20));
     let fields = json!("identities.id,personalEmail.address");
-    assert_eq!(jobs[0].echoed["fields"], fields);
+    assert_eq!(jobs[0].echoed.get("fields").unwrap(), fields);
     assert_is_job_722(&jobs[1]);
     assert_eq!(jobs[1].batches[0].id.as_str(), "IWEQ6920712f9475762D");
     // By link.next; page.pageOffset is another one in this guide.

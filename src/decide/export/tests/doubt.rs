@@ -437,7 +437,7 @@ fn what_cannot_be_the_submissions_job_is_no_candidate() {
         ..strange("1", 5)
     };
     let other_body = Job {
-        echoed: BTreeMap::from([("fields".to_owned(), json!("c"))]),
+        echoed: Echoed::new([("fields", &json!("c"))]),
         ..strange("2", 5)
     };
     let mut reading = read_at(
