@@ -1,5 +1,7 @@
 //! What objects need of each other, from the stores.
 
+use std::collections::HashSet;
+
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use super::{
@@ -122,20 +124,19 @@ impl Context {
                 && begun(export).is_some()
                 && !is_ended(export)
         };
-        let exports = self.stores.exports.state();
-        let running = exports.iter().filter(|export| runs(export));
-        running.filter_map(|export| export.uid()).collect()
+        let running = self.stores.exports.state_filter(runs);
+        running.iter().filter_map(|export| export.uid()).collect()
     }
 
     /// Wakes the exports into a dataset that have not been submitted.
     pub(super) fn wake_exports_into(&self, dataset: &str, namespace: &str) {
-        for export in self.stores.exports.state() {
-            if export.metadata.namespace.as_deref() == Some(namespace)
-                && into(&export) == Some(dataset)
-                && !is_ended(&export)
-            {
-                self.shared.exports.poke(ObjectRef::from_obj(&*export));
-            }
+        let waits = |export: &ExportJob| {
+            export.metadata.namespace.as_deref() == Some(namespace)
+                && into(export) == Some(dataset)
+                && !is_ended(export)
+        };
+        for export in self.stores.exports.state_filter(waits) {
+            self.shared.exports.poke(ObjectRef::from_obj(&*export));
         }
     }
 
@@ -159,13 +160,10 @@ impl Context {
         let news = match (runs, shows || held) {
             (true, _) => !(shows && held),
             (false, true) => {
-                let held = Held::Dataset {
-                    namespace: namespace.clone(),
-                    name: name.to_owned(),
-                };
+                let held = Held::dataset(&namespace, name);
                 let uid = export.uid().unwrap_or_default();
                 !self.shared.holds.is_held_beside(&held, &uid)
-                    && self.users_of_dataset(&namespace, name).is_empty()
+                    && !self.needs_dataset(&namespace, name)
             }
             (false, false) => false,
         };
@@ -190,7 +188,16 @@ impl Context {
 
     /// Whether something begun with a connection of this name is not finished.
     pub(super) fn needs_connection(&self, key: &ConnectionKey) -> bool {
-        !self.users_of_connection(key, |_| true).is_empty()
+        let held = Held::Connection(key.clone());
+        let any = self.any_user(&key.namespace, &held, |export, _| {
+            recorded_connection(export) == Some(&key.name)
+        });
+        any.is_some() || !self.datasets_to_clean_up(key, |_| true).is_empty()
+    }
+
+    /// Whether an export runs into this dataset, or is about to.
+    pub(super) fn needs_dataset(&self, namespace: &str, name: &str) -> bool {
+        self.a_user_of_dataset(namespace, name).is_some()
     }
 
     /// What was begun with this connection, or is about to, and is not finished, by kind and
@@ -233,11 +240,17 @@ impl Context {
 
     /// The exports that run into this dataset, or are about to: by name.
     pub(super) fn users_of_dataset(&self, namespace: &str, name: &str) -> Vec<String> {
-        let held = Held::Dataset {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        };
-        self.users(namespace, &held, |export, _| into(export) == Some(name))
+        self.users(namespace, &Held::dataset(namespace, name), |export, _| {
+            into(export) == Some(name)
+        })
+    }
+
+    /// One of the exports that run into this dataset, or are about to: its name. Where there are
+    /// very many, all of them are not worth the walk.
+    pub(super) fn a_user_of_dataset(&self, namespace: &str, name: &str) -> Option<String> {
+        self.any_user(namespace, &Held::dataset(namespace, name), |export, _| {
+            into(export) == Some(name)
+        })
     }
 
     /// The exports that run into this dataset of the Catalog by whatever way, or may: by name, but
@@ -251,9 +264,8 @@ impl Context {
         let mut names: Vec<String> = self
             .stores
             .exports
-            .state()
+            .state_filter(|export| runs(export) == Some(true))
             .iter()
-            .filter(|export| runs(export) == Some(true))
             .map(|export| {
                 if export.metadata.namespace.as_deref() == Some(namespace) {
                     export.name_any()
@@ -273,26 +285,26 @@ impl Context {
         held: &Held,
         uses: impl Fn(&ExportJob, &Submission) -> bool,
     ) -> Vec<String> {
-        let holders = self.shared.holds.of(held);
-        let holds = |export: &ExportJob| {
-            let uid = export.metadata.uid.as_ref();
-            uid.is_some_and(|uid| holders.contains(uid))
-        };
-        let mut names: Vec<String> = self
-            .stores
-            .exports
-            .state()
-            .iter()
-            .filter(|export| export.metadata.namespace.as_deref() == Some(namespace))
-            .filter(|export| !is_ended(export))
-            .filter(|export| match begun(export) {
-                Some(submission) => uses(export, submission),
-                None => holds(export),
-            })
-            .map(|export| export.name_any())
-            .collect();
+        let exports = &self.stores.exports;
+        let users = self.shared.holds.with(held, |holders| {
+            exports.state_filter(|export| is_user(export, namespace, holders, &uses))
+        });
+        let mut names: Vec<String> = users.iter().map(|export| export.name_any()).collect();
         names.sort();
         names
+    }
+
+    fn any_user(
+        &self,
+        namespace: &str,
+        held: &Held,
+        uses: impl Fn(&ExportJob, &Submission) -> bool,
+    ) -> Option<String> {
+        let exports = &self.stores.exports;
+        let user = self.shared.holds.with(held, |holders| {
+            exports.find(|export| is_user(export, namespace, holders, &uses))
+        });
+        user.map(|export| export.name_any())
     }
 
     fn uses_connection(&self, export: &ExportJob, connection: &str) -> bool {
@@ -317,6 +329,26 @@ impl Context {
         let dataset = self.stores.datasets.get(&object)?;
         Some(dataset.spec.connection_ref.name.clone())
     }
+}
+
+/// Whether an export of this namespace has not ended and uses something: by what it has begun, or,
+/// before that, since it is among these holders.
+fn is_user(
+    export: &ExportJob,
+    namespace: &str,
+    holders: &HashSet<String>,
+    uses: impl Fn(&ExportJob, &Submission) -> bool,
+) -> bool {
+    let holds = || {
+        let uid = export.metadata.uid.as_ref();
+        uid.is_some_and(|uid| holders.contains(uid))
+    };
+    export.metadata.namespace.as_deref() == Some(namespace)
+        && !is_ended(export)
+        && match begun(export) {
+            Some(submission) => uses(export, submission),
+            None => holds(),
+        }
 }
 
 /// Something that is there and not ready. What it waits for itself is told by its own conditions:

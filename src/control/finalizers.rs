@@ -6,7 +6,7 @@ use kube::{
 };
 use serde_json::json;
 
-use super::{Context, Kind, PassError};
+use super::{Context, Kind, PassError, requests_of};
 use crate::decide::Finalizer;
 
 /// The field manager of the finalizers.
@@ -50,14 +50,14 @@ impl Context {
                 "finalizers": finalizers,
             }
         });
-        let api = self.api(object)?;
         let params = PatchParams {
             field_manager: Some(FINALIZER_MANAGER.into()),
             ..PatchParams::default()
         };
-        let patched = api
+        let request = requests_of(object)?
             .patch(&object.name_any(), &params, &Patch::Merge(patch))
-            .await?;
+            .map_err(kube::Error::BuildRequest)?;
+        let patched = self.send(request).await?;
         self.shared.written.wrote(&patched);
         Ok(patched)
     }

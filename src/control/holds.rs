@@ -112,10 +112,13 @@ impl Holds {
         });
     }
 
-    /// The UIDs of those that hold something.
-    #[must_use]
-    pub fn of(&self, held: &Held) -> HashSet<String> {
-        self.holders().get(held).cloned().unwrap_or_default()
+    /// Looks at the UIDs of those that hold something.
+    pub fn with<T>(&self, held: &Held, look: impl FnOnce(&HashSet<String>) -> T) -> T {
+        let holders = self.holders();
+        match holders.get(held) {
+            Some(holders) => look(holders),
+            None => look(&HashSet::new()),
+        }
     }
 
     /// Whether an export other than this one holds something.
@@ -342,6 +345,15 @@ impl Context {
 }
 
 impl Held {
+    /// A `ProfileDataset`.
+    #[must_use]
+    pub fn dataset(namespace: &str, name: &str) -> Self {
+        Self::Dataset {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
     fn gone(&self) -> Need<()> {
         match self {
             Self::Connection(ConnectionKey { namespace, name }) => not_there(
@@ -389,7 +401,7 @@ mod tests {
         holds.hold(held.clone(), "b");
         assert_eq!(holds.release("a"), []);
         assert_eq!(holds.release("b"), std::slice::from_ref(&held));
-        assert!(holds.of(&held).is_empty());
+        assert!(holds.with(&held, HashSet::is_empty));
     }
 
     fn connection(version: &str, finalizers: &[&str]) -> PlatformConnection {

@@ -182,10 +182,9 @@ impl Listener<ProfileDataset> for Relations {
         self.0.shared.written.forget(&uid);
         self.0.shared.submissions.forget(&uid);
         self.0.shared.dataset_crowd.forget(&uid);
-        self.0.shared.holds.forget(&Held::Dataset {
-            namespace: object.namespace().unwrap_or_default(),
-            name: object.name_any(),
-        });
+        let namespace = object.namespace().unwrap_or_default();
+        let held = Held::dataset(&namespace, &object.name_any());
+        self.0.shared.holds.forget(&held);
         self.0.shared.readings.forget(&uid);
         let context = &self.0;
         context

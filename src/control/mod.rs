@@ -40,6 +40,7 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource, ResourceExt,
     api::PostParams,
+    core::Request,
     runtime::{controller::Action, reflector::Store},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -49,8 +50,8 @@ use tokio_util::sync::CancellationToken;
 use self::{
     claims::Claims, connection::budget::Told, crowd::Crowd, dataset::Readings,
     elsewhere::Elsewhere, events::Events, holds::Holds, namespaces::Namespaces, pass::PassError,
-    pokes::Pokes, reach::Reach, retry::Retries, secrets::Secrets, tenants::Tenants,
-    underway::Underway, written::Written,
+    pokes::Pokes, reach::Reach, retry::Retries, secrets::Secrets, streams::Guarded,
+    tenants::Tenants, underway::Underway, written::Written,
 };
 use crate::{
     api::{ExportDeletionPolicy, ExportJob, PlatformConnection, ProfileDataset, Target},
@@ -320,6 +321,16 @@ impl Context {
         Ok(Api::namespaced(self.client.clone(), &namespace))
     }
 
+    /// Sends a request that is answered with an object, which is read without its managed fields:
+    /// nothing here reads them, and they would go with each write that follows.
+    async fn send<K: Kind>(&self, request: http::Request<Vec<u8>>) -> Result<K, PassError> {
+        let Guarded(answer) = self.client.request(request).await?;
+        answer.map_err(|invalid| {
+            let unreadable = serde::de::Error::custom(invalid.error);
+            kube::Error::SerdeError(unreadable).into()
+        })
+    }
+
     /// Writes a status, unless it is the one that is there. The write is refused if the object
     /// has changed since it was read.
     async fn write_status<K: Kind>(&self, object: &K, status: K::Status) -> Result<K, PassError> {
@@ -332,10 +343,11 @@ impl Context {
             dry_run: false,
             field_manager: Some(STATUS_MANAGER.to_owned()),
         };
-        let api = self.api(object)?;
-        let written = api
-            .replace_status(&object.name_any(), &params, &written)
-            .await?;
+        let body = serde_json::to_vec(&written).map_err(kube::Error::SerdeError)?;
+        let request = requests_of(object)?
+            .replace_subresource("status", &object.name_any(), &params, body)
+            .map_err(kube::Error::BuildRequest)?;
+        let written = self.send(request).await?;
         self.shared.written.wrote(&written);
         Ok(written)
     }
@@ -388,6 +400,14 @@ impl Context {
         } = &self.listed;
         tokio::join!(connections.wait(), datasets.wait(), exports.wait());
     }
+}
+
+/// The requests for objects of a kind in this one's namespace.
+fn requests_of<K: Kind>(object: &K) -> Result<Request, PassError> {
+    let namespace = object
+        .namespace()
+        .ok_or(PassError::Incomplete("namespace"))?;
+    Ok(Request::new(K::url_path(&(), Some(&namespace))))
 }
 
 /// A duration, up to a tenth longer, so that what began together does not stay together.

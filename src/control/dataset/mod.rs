@@ -111,11 +111,8 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
 async fn let_go(dataset: &ProfileDataset, context: &Context) -> Result<Step, PassError> {
     let namespace = dataset.namespace().unwrap_or_default();
     let name = dataset.name_any();
-    let is_free = || context.users_of_dataset(&namespace, &name).is_empty();
-    let held = Held::Dataset {
-        namespace: namespace.clone(),
-        name: name.clone(),
-    };
+    let is_free = || !context.needs_dataset(&namespace, &name);
+    let held = Held::dataset(&namespace, &name);
     let written = context.let_go(&held, dataset, DATASET_FINALIZER, is_free);
     Ok(match written.await? {
         Some(object) => Step::On(Box::new(object)),

@@ -135,19 +135,23 @@ async fn users(
     namespace: &str,
     record: &Record,
 ) -> Result<Vec<String>, PassError> {
-    let mut users = context.users_of_dataset(namespace, &dataset.name_any());
-    let deletes = dataset.metadata.deletion_timestamp.is_some()
-        && dataset.spec.deletion_policy == Some(DatasetDeletionPolicy::Delete);
+    let leaves = dataset.metadata.deletion_timestamp.is_some();
+    let name = dataset.name_any();
+    // They are named to those who wait for it to go; else it only counts that there is one.
+    let mut users = if leaves {
+        context.users_of_dataset(namespace, &name)
+    } else {
+        let user = context.a_user_of_dataset(namespace, &name);
+        user.into_iter().collect()
+    };
+    let deletes = leaves && dataset.spec.deletion_policy == Some(DatasetDeletionPolicy::Delete);
     match record {
         Record::Known(id, _) if deletes => users.extend(context.exports_into(namespace, id)),
         Record::Known(_, _) | Record::Fresh | Record::Open(_) | Record::Rejected(_) => {}
     }
     // Before it is let go, what this process does not watch counts too.
     if users.is_empty() && finalizer(dataset, DATASET_FINALIZER) == Finalizer::Present {
-        let held = Held::Dataset {
-            namespace: namespace.to_owned(),
-            name: dataset.name_any(),
-        };
+        let held = Held::dataset(namespace, &name);
         users = context.users_elsewhere(&held, |_| true).await?;
         match record {
             Record::Known(id, _) if deletes => {
