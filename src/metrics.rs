@@ -25,6 +25,7 @@ pub struct Metrics {
     registry: Registry,
     passes: Family<KindLabel, Histogram>,
     errors: Family<ReasonLabel, Counter>,
+    watch_errors: Family<ReasonLabel, Counter>,
     calls: Family<CallLabel, Counter>,
     call_seconds: Family<OperationLabel, Histogram>,
     submissions: Family<OutcomeLabel, Counter>,
@@ -123,6 +124,7 @@ impl Metrics {
         let passes = Family::<KindLabel, Histogram>::new_with_constructor(histogram);
         let call_seconds = Family::<OperationLabel, Histogram>::new_with_constructor(histogram);
         let errors = Family::<ReasonLabel, Counter>::default();
+        let watch_errors = Family::<ReasonLabel, Counter>::default();
         let calls = Family::<CallLabel, Counter>::default();
         let submissions = Family::<OutcomeLabel, Counter>::default();
         let ends = Family::<ReasonOnly, Counter>::default();
@@ -140,6 +142,11 @@ impl Metrics {
             "reconcile_errors",
             "Passes that ended in an error of the Kubernetes API",
             errors.clone(),
+        );
+        registry.register(
+            "watch_errors",
+            "Watches of the Kubernetes API that failed and are begun again",
+            watch_errors.clone(),
         );
         registry.register(
             "platform_calls",
@@ -199,6 +206,7 @@ impl Metrics {
             registry,
             passes,
             errors,
+            watch_errors,
             calls,
             call_seconds,
             submissions,
@@ -228,6 +236,12 @@ impl Metrics {
         self.errors
             .get_or_create(&ReasonLabel { kind, reason })
             .inc();
+    }
+
+    /// The watch of this kind failed.
+    pub fn watch_failed(&self, kind: &'static str, reason: &'static str) {
+        let label = ReasonLabel { kind, reason };
+        self.watch_errors.get_or_create(&label).inc();
     }
 
     /// A call of the platform ended.

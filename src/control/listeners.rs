@@ -3,7 +3,11 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{ResourceExt, core::error_boundary::InvalidObject, runtime::reflector::ObjectRef};
+use kube::{
+    ResourceExt,
+    core::error_boundary::InvalidObject,
+    runtime::{reflector::ObjectRef, watcher},
+};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -27,6 +31,7 @@ impl Relations {
             client: _,
             stores,
             listed: _,
+            watches: _,
             scope: _,
             shared,
         } = &*self.0;
@@ -37,6 +42,14 @@ impl Relations {
             if !is_ended(&export) {
                 shared.exports.poke(ObjectRef::from_obj(&*export));
             }
+        }
+    }
+
+    /// Takes note how the watch of a kind fares.
+    fn fare<K: Kind>(&self, outcome: Result<(), &watcher::Error>) {
+        match outcome {
+            Ok(()) => self.0.watches.works(K::KIND),
+            Err(error) => self.0.watches.failed::<K>(K::KIND, error),
         }
     }
 
@@ -102,6 +115,10 @@ impl Relations {
 }
 
 impl Listener<PlatformConnection> for Relations {
+    fn watched(&self, outcome: Result<(), &watcher::Error>) {
+        self.fare::<PlatformConnection>(outcome);
+    }
+
     fn present(&self, object: &PlatformConnection) {
         self.0
             .shared
@@ -154,6 +171,10 @@ impl Listener<PlatformConnection> for Relations {
 }
 
 impl Listener<ProfileDataset> for Relations {
+    fn watched(&self, outcome: Result<(), &watcher::Error>) {
+        self.fare::<ProfileDataset>(outcome);
+    }
+
     fn present(&self, object: &ProfileDataset) {
         self.0
             .shared
@@ -200,6 +221,10 @@ impl Listener<ProfileDataset> for Relations {
 }
 
 impl Listener<ExportJob> for Relations {
+    fn watched(&self, outcome: Result<(), &watcher::Error>) {
+        self.fare::<ExportJob>(outcome);
+    }
+
     fn is_at_rest(&self, object: &ExportJob) -> bool {
         is_at_rest(object)
     }

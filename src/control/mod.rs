@@ -48,10 +48,23 @@ use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    claims::Claims, connection::budget::Told, crowd::Crowd, dataset::Readings,
-    elsewhere::Elsewhere, events::Events, holds::Holds, namespaces::Namespaces, pass::PassError,
-    pokes::Pokes, reach::Reach, retry::Retries, secrets::Secrets, streams::Guarded,
-    tenants::Tenants, underway::Underway, written::Written,
+    claims::Claims,
+    connection::budget::Told,
+    crowd::Crowd,
+    dataset::Readings,
+    elsewhere::Elsewhere,
+    events::Events,
+    holds::Holds,
+    namespaces::Namespaces,
+    pass::PassError,
+    pokes::Pokes,
+    reach::Reach,
+    retry::Retries,
+    secrets::Secrets,
+    streams::{Guarded, Health},
+    tenants::Tenants,
+    underway::Underway,
+    written::Written,
 };
 use crate::{
     api::{ExportDeletionPolicy, ExportJob, PlatformConnection, ProfileDataset, Target},
@@ -74,6 +87,8 @@ pub struct Context {
     pub stores: Stores,
     /// Which watches have brought everything once.
     pub listed: Listed,
+    /// How the watches fare.
+    pub watches: Health,
     /// The namespace that is watched; none: all.
     pub scope: Option<String>,
     /// What outlives a watch.

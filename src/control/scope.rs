@@ -12,6 +12,7 @@ use kube::{
         reflector::{ObjectRef, store, store::Writer},
     },
 };
+use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
@@ -30,7 +31,7 @@ use super::{
     reach::Reach,
     retry::Retries,
     secrets::Secrets,
-    streams::{self, Guarded, Listener, Recalls},
+    streams::{self, Guarded, Health, Listener, Recalls},
     tenants::{ConnectionKey, Tenants},
     underway::Underway,
     written::Written,
@@ -117,6 +118,7 @@ impl Scope {
             leadership,
             shutdown,
         } = process.clone();
+        let watches = Health::new(Arc::clone(&metrics));
         let (connections, connection_writer) = store();
         let (datasets, dataset_writer) = store();
         let (exports, export_writer) = store();
@@ -160,6 +162,7 @@ impl Scope {
             client,
             stores,
             listed: Listed::default(),
+            watches,
             scope: namespace.clone(),
             shared: Arc::new(shared),
         });
@@ -227,7 +230,8 @@ impl Scope {
 }
 
 impl Readiness {
-    /// The kinds whose objects have not been listed yet, each with what it may be for.
+    /// The kinds whose objects cannot be watched, or have not been listed yet, each with what it
+    /// may be for.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let Listed {
@@ -236,21 +240,19 @@ impl Readiness {
             exports,
         } = &self.context.listed;
         let kinds = [
-            (PlatformConnection::KIND, connections.initialized()),
-            (ProfileDataset::KIND, datasets.initialized()),
-            (ExportJob::KIND, exports.initialized()),
+            self.missing_of::<PlatformConnection>(connections),
+            self.missing_of::<ProfileDataset>(datasets),
+            self.missing_of::<ExportJob>(exports),
         ];
-        let scope = self.namespace.as_deref().unwrap_or("all namespaces");
-        kinds
-            .into_iter()
-            .filter(|(_, ready)| !ready)
-            .map(|(kind, _)| {
-                format!(
-                    "{kind}: not listed yet in {scope} (are the CRDs installed, and may this \
-                     ServiceAccount list and watch them?)"
-                )
-            })
-            .collect()
+        kinds.into_iter().flatten().collect()
+    }
+
+    fn missing_of<K: Kind>(&self, listed: &SetOnce<()>) -> Option<String> {
+        let advice = self.context.watches.missing::<K>(K::KIND);
+        advice.or_else(|| {
+            let scope = self.namespace.as_deref().unwrap_or("all namespaces");
+            (!listed.initialized()).then(|| format!("{}: not listed yet in {scope}", K::KIND))
+        })
     }
 
     /// What is kept in memory of the objects of this scope, by what for.

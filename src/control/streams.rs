@@ -21,11 +21,13 @@ use serde::de::DeserializeOwned;
 use self::unreadable::Unreadable;
 
 mod guarded;
+mod health;
 mod recall;
 mod unreadable;
 
 pub use self::{
     guarded::Guarded,
+    health::Health,
     recall::{Recalled, Recalls},
 };
 
@@ -45,6 +47,8 @@ where
     fn is_at_rest(&self, _object: &K) -> bool {
         false
     }
+    /// The watch brought something, or failed and is begun again.
+    fn watched(&self, _outcome: Result<(), &watcher::Error>) {}
     /// Everything is about to be listed anew.
     fn listing(&self) {}
     /// A list shows an object that is left out of the store.
@@ -82,7 +86,17 @@ where
         label_selector: labels,
         ..watcher::Config::default().page_size(PAGE)
     };
-    let events = watches(api, config).default_backoff();
+    let watched = Arc::clone(&listener);
+    let events = watches(api, config)
+        .default_backoff()
+        .inspect(move |event| match event {
+            // A list that is begun may not be had to its end.
+            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
+            Ok(watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_)) => {
+                watched.watched(Ok(()));
+            }
+            Err(error) => watched.watched(Err(error)),
+        });
     let events = events.map(|event| event.map(Brought::Event));
     let mut intake = Intake {
         known: writer.as_reader(),

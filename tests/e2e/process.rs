@@ -43,7 +43,7 @@ async fn an_operator_that_may_not_list_is_alive_and_says_why_it_is_not_ready() {
     assert_eq!(world.admin_page("/livez").await, "ok\n");
     eventually("the reason", || async {
         let said = world.admin_page("/readyz").await;
-        if said.contains("ExportJob: not listed yet in kube-system") {
+        if said.contains("may not list and watch exportjobs.aep-export.dev") {
             Ok(())
         } else {
             Err(said)

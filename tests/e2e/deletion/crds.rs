@@ -8,7 +8,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, PostParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -43,6 +43,69 @@ where
             is(&conditions(object), "Ready", "True")
         })
         .await;
+}
+
+/// Waits until the operator says this of its readiness.
+async fn until_told(world: &World, what: &str) {
+    eventually(what, || async {
+        let said = world.admin_page("/readyz").await;
+        if said.contains(what) {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    })
+    .await;
+}
+
+/// Deletes the CRDs, with all objects of their kinds, of which there are none.
+async fn delete_crds(world: &World) {
+    for (_, crd) in api::crds().unwrap() {
+        let params = DeleteParams::default();
+        crds(world).delete(&crd.name_any(), &params).await.unwrap();
+    }
+    eventually("the CRDs to be gone", || async {
+        let left = crds(world).list(&ListParams::default()).await.unwrap();
+        if left.items.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} left", left.items.len()))
+        }
+    })
+    .await;
+}
+
+/// A CRD of which another version is served.
+fn of_another_version(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        version.name = "v1alpha0".into();
+    }
+    crd
+}
+
+#[tokio::test]
+async fn crds_of_another_version_are_told_and_the_operator_heals_once_they_are_replaced() {
+    let mut world = World::with_own_plane("versions").await;
+    delete_crds(&world).await;
+    for (_, crd) in api::crds().unwrap() {
+        install_crd(&world.client, &of_another_version(crd)).await;
+    }
+    world.start_unready(&[]).await;
+    for plural in ["platformconnections", "profiledatasets", "exportjobs"] {
+        until_told(
+            &world,
+            &format!("{plural}.aep-export.dev in version v1alpha1"),
+        )
+        .await;
+    }
+    let log = world.log();
+    assert!(log.contains("install the CRDs of this version"), "{log}");
+    delete_crds(&world).await;
+    for (_, crd) in api::crds().unwrap() {
+        install_crd(&world.client, &crd).await;
+    }
+    until_told(&world, "ok\n").await;
+    assert!(world.operator_runs());
 }
 
 #[tokio::test]
@@ -101,10 +164,19 @@ async fn crds_deleted_while_exports_run_go_and_the_operator_serves_what_is_insta
         world.log()
     );
     assert!(world.operator_runs());
+    until_told(
+        &world,
+        "does not serve exportjobs.aep-export.dev in version v1alpha1",
+    )
+    .await;
+    let metrics = world.admin_page("/metrics").await;
+    let counted = "watch_errors_total{kind=\"ExportJob\",reason=\"NotServed\"}";
+    assert!(metrics.contains(counted), "{metrics}");
 
     for (_, crd) in api::crds().unwrap() {
         install_crd(&world.client, &crd).await;
     }
+    until_told(&world, "ok\n").await;
     world
         .simulator
         .put("defaults", json!({ "outcome": "succeed" }))
