@@ -1,4 +1,4 @@
-//! The four binaries of a control plane: found in `KUBEBUILDER_ASSETS` or the cache, else built.
+//! The binaries of a cluster: found in `KUBEBUILDER_ASSETS` or the cache, else built.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -7,9 +7,10 @@ use std::path::{self, Path, PathBuf};
 
 use crate::builder::Builder;
 use crate::error::Error;
+use crate::module::Module;
 use crate::progress::Progress;
 
-/// A program of the control plane.
+/// A program of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Binary {
     /// The store.
@@ -20,16 +21,48 @@ pub enum Binary {
     KubeControllerManager,
     /// The command-line client.
     Kubectl,
+    /// Chooses a node for a pod.
+    KubeScheduler,
+    /// Runs the pods of a node.
+    Kubelet,
+    /// Images and containers.
+    Containerd,
+    /// What containerd starts for each pod.
+    ContainerdShim,
+    /// The client of containerd, which brings images to it.
+    Ctr,
+    /// Starts a container.
+    Runc,
+    /// Connects a pod to a bridge.
+    CniBridge,
+    /// Gives a pod an address.
+    CniHostLocal,
+    /// What runs in a pod beside its containers.
+    Pause,
 }
 
 impl Binary {
-    /// All of them, in the order in which they are built: the quick one first, so that a machine
+    /// The control plane, in the order in which it is built: the quick one first, so that a machine
     /// that cannot build says so early.
-    pub const ALL: [Self; 4] = [
+    pub const CONTROL_PLANE: [Self; 4] = [
         Self::Etcd,
         Self::KubeApiserver,
         Self::KubeControllerManager,
         Self::Kubectl,
+    ];
+
+    /// What a node needs beside a control plane. The first of these is the one that most machines
+    /// lack something for.
+    pub const NODE: [Self; 9] = [
+        Self::Runc,
+        Self::CniBridge,
+        Self::CniHostLocal,
+        Self::Pause,
+        Self::ContainerdShim,
+        Self::Containerd,
+        Self::Ctr,
+        Self::KubeScheduler,
+        Self::Kubelet,
     ];
 
     /// The file's name.
@@ -40,6 +73,15 @@ impl Binary {
             Self::KubeApiserver => "kube-apiserver",
             Self::KubeControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
+            Self::KubeScheduler => "kube-scheduler",
+            Self::Kubelet => "kubelet",
+            Self::Containerd => "containerd",
+            Self::ContainerdShim => "containerd-shim-runc-v2",
+            Self::Ctr => "ctr",
+            Self::Runc => "runc",
+            Self::CniBridge => "bridge",
+            Self::CniHostLocal => "host-local",
+            Self::Pause => "pause",
         }
     }
 
@@ -50,6 +92,36 @@ impl Binary {
             Self::KubeApiserver => "k8s.io/kubernetes/cmd/kube-apiserver",
             Self::KubeControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
+            Self::KubeScheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
+            Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
+            Self::Containerd => "github.com/containerd/containerd/v2/cmd/containerd",
+            Self::ContainerdShim => {
+                "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"
+            }
+            Self::Ctr => "github.com/containerd/containerd/v2/cmd/ctr",
+            Self::Runc => "github.com/opencontainers/runc",
+            Self::CniBridge => "github.com/containernetworking/plugins/plugins/main/bridge",
+            Self::CniHostLocal => "github.com/containernetworking/plugins/plugins/ipam/host-local",
+            Self::Pause => "./pause",
+        }
+    }
+
+    /// The Go module whose versions it is built with.
+    pub(crate) fn module(self) -> Module {
+        match self {
+            Self::Etcd
+            | Self::KubeApiserver
+            | Self::KubeControllerManager
+            | Self::Kubectl
+            | Self::KubeScheduler
+            | Self::Kubelet => Module::Kubernetes,
+            Self::Containerd
+            | Self::ContainerdShim
+            | Self::Ctr
+            | Self::Runc
+            | Self::CniBridge
+            | Self::CniHostLocal
+            | Self::Pause => Module::Node,
         }
     }
 }
@@ -60,10 +132,10 @@ impl fmt::Display for Binary {
     }
 }
 
-/// Paths of the four binaries.
+/// Paths of the four binaries of a control plane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assets {
-    /// In the order of [`Binary::ALL`].
+    /// In the order of [`Binary::CONTROL_PLANE`].
     paths: [PathBuf; 4],
 }
 
@@ -85,18 +157,18 @@ impl Assets {
             Some(directory) => envtest(&absolute(&directory)?, progress)?,
             None => Default::default(),
         };
-        let missing: Vec<Binary> = Binary::ALL
+        let missing: Vec<Binary> = Binary::CONTROL_PLANE
             .into_iter()
             .filter(|binary| given[*binary as usize].is_none())
             .collect();
         let built = if missing.is_empty() {
             PathBuf::new()
         } else {
-            let builder = Builder::new(&cache_root()?);
+            let builder = Builder::new(&cache_root()?, Module::Kubernetes);
             builder.build_missing(&missing, progress)?;
             builder.directory().to_owned()
         };
-        let paths = Binary::ALL.map(|binary| {
+        let paths = Binary::CONTROL_PLANE.map(|binary| {
             given[binary as usize]
                 .clone()
                 .unwrap_or_else(|| built.join(binary.name()))
@@ -104,18 +176,58 @@ impl Assets {
         Ok(Self { paths })
     }
 
-    /// The path of one binary.
-    #[must_use]
-    pub fn path(&self, binary: Binary) -> &Path {
-        &self.paths[binary as usize]
+    /// Each binary with its path.
+    pub fn paths(&self) -> impl Iterator<Item = (Binary, &Path)> {
+        let paths = self.paths.iter().map(PathBuf::as_path);
+        Binary::CONTROL_PLANE.into_iter().zip(paths)
     }
 
     /// The folder to put first in `PATH`: the one that kubectl is in.
     #[must_use]
     pub fn bin_dir(&self) -> &Path {
-        self.path(Binary::Kubectl)
+        self.paths[Binary::Kubectl as usize]
             .parent()
             .unwrap_or(Path::new("/"))
+    }
+}
+
+/// Paths of the binaries that a node needs beside a control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeAssets {
+    /// In the order of [`Binary::NODE`].
+    paths: [PathBuf; 9],
+}
+
+impl NodeAssets {
+    /// Finds the binaries in the cache, as [`Assets::locate_or_build`] does, and builds those that
+    /// are not there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoGo`] and [`Error::Build`] when a build is needed and not possible.
+    pub fn locate_or_build(progress: &mut dyn FnMut(&Progress)) -> Result<Self, Error> {
+        let root = cache_root()?;
+        let builders = [Module::Node, Module::Kubernetes].map(|module| {
+            let binaries = Binary::NODE.into_iter();
+            let binaries: Vec<Binary> = binaries.filter(|it| it.module() == module).collect();
+            (Builder::new(&root, module), binaries)
+        });
+        for (builder, binaries) in &builders {
+            builder.build_missing(binaries, progress)?;
+        }
+        let paths = Binary::NODE.map(|binary| {
+            let built = builders.iter().find(|(_, own)| own.contains(&binary));
+            built.map_or_else(PathBuf::new, |(builder, _)| {
+                builder.directory().join(binary.name())
+            })
+        });
+        Ok(Self { paths })
+    }
+
+    /// Each binary with its path.
+    pub fn paths(&self) -> impl Iterator<Item = (Binary, &Path)> {
+        let paths = self.paths.iter().map(PathBuf::as_path);
+        Binary::NODE.into_iter().zip(paths)
     }
 }
 
@@ -124,9 +236,9 @@ fn envtest(
     directory: &Path,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<[Option<PathBuf>; 4], Error> {
-    let found =
-        Binary::ALL.map(|binary| Some(directory.join(binary.name())).filter(|path| path.is_file()));
-    for (binary, path) in Binary::ALL.into_iter().zip(&found) {
+    let found = Binary::CONTROL_PLANE
+        .map(|binary| Some(directory.join(binary.name())).filter(|path| path.is_file()));
+    for (binary, path) in Binary::CONTROL_PLANE.into_iter().zip(&found) {
         let directory = directory.to_owned();
         match (path, binary) {
             (Some(_), _) => {}

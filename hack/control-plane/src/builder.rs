@@ -7,20 +7,11 @@ use std::process::{self, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
 use crate::assets::Binary;
 use crate::binaries::tethered;
 use crate::error::{Error, tail};
+use crate::module::{Module, uses_c};
 use crate::progress::Progress;
-
-/// The module and its checksums are part of this crate's binaries, so that these work wherever they
-/// are moved to.
-const GO_MOD: &str = include_str!("../go.mod");
-const GO_SUM: &str = include_str!("../go.sum");
-
-/// Static binaries without the paths of the machine that built them.
-const FLAGS: [&str; 2] = ["-mod=readonly", "-trimpath"];
 
 /// How often a running build is looked at, which is also the precision of the reported time.
 const POLL: Duration = Duration::from_millis(200);
@@ -31,14 +22,16 @@ const REPORT: Duration = Duration::from_secs(1);
 /// Builds into one folder of the cache.
 #[derive(Debug)]
 pub(crate) struct Builder {
+    module: Module,
     directory: PathBuf,
 }
 
 impl Builder {
-    /// The builder of the cache in `root`.
-    pub(crate) fn new(root: &Path) -> Self {
+    /// The builder of a module's binaries in the cache in `root`.
+    pub(crate) fn new(root: &Path, module: Module) -> Self {
         Self {
-            directory: root.join(key()),
+            module,
+            directory: root.join(module.key()),
         }
     }
 
@@ -65,9 +58,12 @@ impl Builder {
         let Some(first) = missing.first() else {
             return Ok(());
         };
-        for (name, text) in [("go.mod", GO_MOD), ("go.sum", GO_SUM)] {
+        for (name, text) in self.module.files() {
             let path = module.join(name);
-            fs::write(&path, text).map_err(Error::io(format!("write {}", path.display())))?;
+            let folder = path.parent().unwrap_or(&module);
+            fs::create_dir_all(folder)
+                .and_then(|()| fs::write(&path, text))
+                .map_err(Error::io(format!("write {}", path.display())))?;
         }
         check_go(&module, *first)?;
         for (index, binary) in missing.iter().enumerate() {
@@ -110,9 +106,10 @@ impl Builder {
         // write into the file of the next one.
         let partial = self.directory.join(format!(".{binary}.{}", process::id()));
         let mut child = go_in(tethered("go")?, module)
+            .env("CGO_ENABLED", if uses_c(binary) { "1" } else { "0" })
             .arg("build")
-            .args(FLAGS)
-            .args(["-ldflags", &linker_flags(), "-o"])
+            .args(self.module.build_flags(binary))
+            .arg("-o")
             .args([partial.as_os_str(), binary.package().as_ref()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -160,60 +157,10 @@ impl Builder {
     }
 }
 
-/// The cache folder's name: the version for people, and a hash of all that the build depends on.
-fn key() -> String {
-    let mut hash = Sha256::new();
-    for part in [GO_MOD, GO_SUM, &FLAGS.join(" "), &linker_flags()] {
-        hash.update(part);
-        hash.update([0]);
-    }
-    let mut digest = [0; 8];
-    digest.copy_from_slice(&hash.finalize()[..8]);
-    format!(
-        "{}-{:016x}",
-        kubernetes_version(),
-        u64::from_be_bytes(digest)
-    )
-}
-
-/// The version that go.mod pins, as in `v1.36.3`.
-fn kubernetes_version() -> &'static str {
-    let pinned = GO_MOD
-        .lines()
-        .find_map(|line| line.strip_prefix("require k8s.io/kubernetes "));
-    // A comment may follow.
-    pinned
-        .and_then(|rest| rest.split_whitespace().next())
-        .unwrap_or("unknown")
-}
-
-/// The version of Go that go.mod asks for, as in `1.26.0`.
-fn needed_go() -> &'static str {
-    GO_MOD
-        .lines()
-        .find_map(|line| line.strip_prefix("go "))
-        .unwrap_or("1.26.0")
-}
-
-/// Kubernetes gets its version from the linker. Without it the server calls itself v0.0.0, and
-/// clients that check the version refuse it.
-fn linker_flags() -> String {
-    let version = kubernetes_version();
-    let mut numbers = version.trim_start_matches('v').split('.');
-    let major = numbers.next().unwrap_or_default();
-    let minor = numbers.next().unwrap_or_default();
-    let package = "k8s.io/component-base/version";
-    format!(
-        "-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} \
-         -X {package}.gitMinor={minor}"
-    )
-}
-
 /// A Go command in the module, without what a developer's environment may add to it.
 fn go_in(mut command: Command, module: &Path) -> Command {
     command
         .current_dir(module)
-        .env("CGO_ENABLED", "0")
         .env("GOWORK", "off")
         .env_remove("GOFLAGS");
     command
@@ -221,9 +168,10 @@ fn go_in(mut command: Command, module: &Path) -> Command {
 
 /// Says in one line that Go is missing or too old, before `go build` says it in many.
 fn check_go(module: &Path, binary: Binary) -> Result<(), Error> {
+    let needed = binary.module().needed_go();
     let no_go = |found: String| Error::NoGo {
         binary,
-        needed: needed_go().to_owned(),
+        needed: needed.to_owned(),
         found,
     };
     let output = match go_in(Command::new("go"), module)
@@ -242,7 +190,7 @@ fn check_go(module: &Path, binary: Binary) -> Result<(), Error> {
         return Err(no_go(format!("`go env` says: {}", reason.trim())));
     }
     let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if is_older(&version, needed_go()) {
+    if is_older(&version, needed) {
         return Err(no_go(format!("the one in PATH is {version}")));
     }
     Ok(())
@@ -267,16 +215,6 @@ fn is_older(version: &str, needed: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_come_from_the_committed_go_mod() {
-        let key = key();
-        assert!(key.starts_with("v1."), "{key}");
-        let flags = linker_flags();
-        assert!(flags.contains("gitMajor=1 "), "{flags}");
-        assert!(!flags.contains("unknown"), "{flags}");
-        assert!(needed_go().starts_with("1."), "{}", needed_go());
-    }
 
     #[test]
     fn an_older_go_is_told_from_a_newer_one() {

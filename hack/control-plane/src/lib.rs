@@ -19,15 +19,16 @@ mod error;
 mod guarded;
 mod helper;
 mod layout;
+mod module;
 mod plane;
 mod progress;
 
-pub use assets::{Assets, Binary};
+pub use assets::{Assets, Binary, NodeAssets};
 pub use binaries::{tethered, variable_of, workspace_binary};
 pub use error::{Error, tail};
 pub use guarded::{Exit, Guarded};
 pub use layout::Layout;
-pub use plane::{ControlPlane, Options, REUSE_VARIABLE, shared};
+pub use plane::{ControlPlane, Options, REUSE_VARIABLE, SERVICE_ADDRESS, shared};
 pub use progress::{Progress, on_stderr};
 /// The signals that [`Guarded::kill`] sends.
 pub use rustix::process::Signal;

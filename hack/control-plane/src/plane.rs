@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, ErrorKind, Read};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -25,7 +26,14 @@ pub const REUSE_VARIABLE: &str = "AEP_CONTROL_PLANE_DIR";
 pub struct Options {
     /// The API server's audit policy. With it, requests are written to [`Layout::audit_log`].
     pub audit_policy: Option<PathBuf>,
+    /// Where the API server listens, by default on a free port of 127.0.0.1. Pods look for it at
+    /// [`SERVICE_ADDRESS`], which then has to be an address of this machine.
+    pub server: Option<SocketAddr>,
 }
+
+/// The address of the `kubernetes` Service, the first one of the range of Services.
+pub const SERVICE_ADDRESS: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 443);
 
 /// etcd, kube-apiserver and kube-controller-manager, ready for requests.
 ///
@@ -53,11 +61,14 @@ impl ControlPlane {
     pub fn start(assets: &Assets, options: &Options) -> Result<Self, Error> {
         let mut command = Command::new(control_plane()?);
         command.arg("supervise");
-        for binary in Binary::ALL {
-            command.arg(format!("--{binary}")).arg(assets.path(binary));
+        for (binary, path) in assets.paths() {
+            command.arg(format!("--{binary}")).arg(path);
         }
         if let Some(policy) = &options.audit_policy {
             command.arg("--audit-policy").arg(policy);
+        }
+        if let Some(address) = options.server {
+            command.arg("--server").arg(address.to_string());
         }
         let (supervisor, mut stdout) = Helper::spawn(&mut command)?;
         let mut line = String::new();

@@ -1,7 +1,6 @@
 //! Command lines and files of etcd, kube-apiserver and kube-controller-manager.
 
 use std::fs;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
@@ -27,21 +26,15 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// Asks the kernel for free ports. Others may take them before the components do.
-    pub(crate) fn free() -> Result<Self, Failure> {
-        let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    /// Asks the kernel for free ports, but for a server whose address is given. Others may take
+    /// them before the components do.
+    pub(crate) fn free(server: Option<SocketAddr>) -> Result<Self, Failure> {
+        let bind = |address| TcpListener::bind(address).and_then(|it| Ok((it.local_addr()?, it)));
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         // Both are held until both are known, so that they differ.
-        let (etcd, server) = bind()
-            .and_then(|etcd| Ok((etcd, bind()?)))
-            .map_err(Failure::io("find a free port"))?;
-        let address = |listener: TcpListener| -> io::Result<SocketAddr> { listener.local_addr() };
-        let ports = address(etcd).and_then(|etcd| {
-            Ok(Self {
-                etcd,
-                server: address(server)?,
-            })
-        });
-        ports.map_err(Failure::io("find a free port"))
+        let ports = bind(any).and_then(|etcd| Ok((etcd, bind(server.unwrap_or(any))?)));
+        let ((etcd, _), (server, _)) = ports.map_err(Failure::io("find a free port"))?;
+        Ok(Self { etcd, server })
     }
 
     pub(crate) fn etcd_url(self) -> String {
@@ -74,11 +67,11 @@ pub(crate) fn kube_apiserver(
 ) -> Vec<String> {
     let mut arguments = vec![
         format!("--etcd-servers={}", ports.etcd_url()),
-        "--bind-address=127.0.0.1".to_owned(),
+        format!("--bind-address={}", ports.server.ip()),
         format!("--secure-port={}", ports.server.port()),
         // Without these the server looks for the address of a network, and the machine may be
-        // offline. Nothing runs in this cluster that could use the `kubernetes` endpoint.
-        "--advertise-address=127.0.0.1".to_owned(),
+        // offline. Nothing here makes connections by way of the `kubernetes` endpoint.
+        format!("--advertise-address={}", ports.server.ip()),
         "--endpoint-reconciler-type=none".to_owned(),
         format!("--tls-cert-file={}", pki.server_certificate.display()),
         format!("--tls-private-key-file={}", pki.server_key.display()),
@@ -95,6 +88,8 @@ pub(crate) fn kube_apiserver(
         "--authorization-mode=RBAC".to_owned(),
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
         "--allow-privileged".to_owned(),
+        // A node's name is in no DNS.
+        "--kubelet-preferred-address-types=InternalIP".to_owned(),
     ];
     if let Some(policy) = audit_policy {
         arguments.push(format!("--audit-policy-file={}", policy.display()));

@@ -37,6 +37,14 @@ pub(crate) enum Failure {
     #[error("the control plane has ended")]
     PlaneEnded,
 
+    /// Namespaces and mounts are for root.
+    #[error("a node needs Linux, and root: run it as root, in a virtual machine for one")]
+    NotRoot,
+
+    /// A program that a node is made with failed.
+    #[error("{command} failed: {output}")]
+    Command { command: String, output: String },
+
     /// A condition did not come true.
     #[error("{what} took more than {seconds} s\n{outputs}")]
     Timeout {

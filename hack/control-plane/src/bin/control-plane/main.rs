@@ -6,6 +6,7 @@ mod events;
 mod exec;
 mod failure;
 mod guard;
+mod node;
 mod pki;
 mod run;
 mod supervise;
@@ -15,7 +16,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use aep_control_plane::{Assets, Binary, on_stderr};
+use aep_control_plane::{Assets, on_stderr};
 use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
@@ -42,6 +43,13 @@ enum Subcommands {
     /// Internal: own a control plane until standard input ends
     #[command(hide = true)]
     Supervise(supervise::Request),
+    /// Internal: as the first process of namespaces, run COMMAND and wait for orphans
+    #[command(hide = true)]
+    Init {
+        /// The command and its arguments
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<OsString>,
+    },
     /// Internal: run COMMAND until standard input ends; print its process id and how it ended
     #[command(hide = true)]
     Guard {
@@ -69,6 +77,7 @@ fn main() -> ExitCode {
         Subcommands::Build => build(),
         Subcommands::Run(request) => run::run(&request),
         Subcommands::Supervise(request) => supervise::supervise(request),
+        Subcommands::Init { command } => node::init(&command),
         Subcommands::Guard { log, command } => guard::guard(log.as_deref(), &command),
         Subcommands::Exec {
             die_with_parent,
@@ -83,11 +92,8 @@ fn main() -> ExitCode {
 
 fn build() -> Result<ExitCode, Failure> {
     let assets = Assets::locate_or_build(&mut on_stderr())?;
-    for binary in Binary::ALL {
-        eprintln!(
-            "control-plane: {binary} is {}",
-            assets.path(binary).display()
-        );
+    for (binary, path) in assets.paths() {
+        eprintln!("control-plane: {binary} is {}", path.display());
     }
     writeln!(io::stdout(), "{}", assets.bin_dir().display())
         .map_err(Failure::io("print the folder"))?;

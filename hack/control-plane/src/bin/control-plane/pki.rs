@@ -12,9 +12,10 @@ use rcgen::{
 use crate::failure::Failure;
 
 /// Under which names the API server is reached: from this machine, and as pods know it.
-const SERVER_NAMES: [&str; 6] = [
+const SERVER_NAMES: [&str; 7] = [
     "localhost",
     "127.0.0.1",
+    "10.0.0.1",
     "kubernetes",
     "kubernetes.default",
     "kubernetes.default.svc",

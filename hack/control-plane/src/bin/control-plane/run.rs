@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, ExitCode, ExitStatus};
 
 use aep_control_plane::{
-    Assets, ControlPlane, Options, REUSE_VARIABLE, Signal, on_stderr, tethered,
+    Assets, ControlPlane, Options, REUSE_VARIABLE, SERVICE_ADDRESS, Signal, on_stderr, tethered,
 };
 use rustix::process::{Pid, kill_process};
 use signal_hook::consts::SIGINT;
@@ -15,6 +15,7 @@ use signal_hook::consts::SIGINT;
 use crate::children::exit_code;
 use crate::events::{Event, Events};
 use crate::failure::Failure;
+use crate::node::{self, Node, Role};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -25,6 +26,8 @@ pub(crate) struct Request {
     /// Let the API server write an audit log by this policy
     #[arg(long, value_name = "FILE")]
     audit_policy: Option<PathBuf>,
+    #[command(flatten)]
+    node: node::NodeRequest,
     /// The command and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -32,22 +35,50 @@ pub(crate) struct Request {
 
 /// Starts a control plane, runs the command if there is one, and stops the control plane.
 pub(crate) fn run(request: &Request) -> Result<ExitCode, Failure> {
-    let assets = Assets::locate_or_build(&mut on_stderr())?;
-    let options = Options {
+    let mut options = Options {
         audit_policy: request.audit_policy.clone(),
+        server: None,
     };
-    let mut plane = ControlPlane::start(&assets, &options)?;
-    // Only now: a Ctrl-C during the start ends this process, and the supervisor sees that.
-    let events = Events::listen(false)?;
+    match request.node.role() {
+        Role::Outside => request.node.enter(),
+        Role::None => {
+            let mut plane = start(&options)?;
+            // Only now: a Ctrl-C during the start ends this process, and the supervisor sees that.
+            let events = Events::listen(false)?;
+            serve(request, &mut plane, &events)
+        }
+        Role::Inside => {
+            let events = Events::listen(false)?;
+            let mut node = Node::prepare(&request.node, &events)?;
+            options.server = Some(SERVICE_ADDRESS);
+            let mut plane = start(&options)?;
+            node.join(&plane)?;
+            let code = serve(request, &mut plane, &events);
+            // A pod that does not answer any more has its reason here.
+            node.check().and(code)
+        }
+    }
+}
+
+fn start(options: &Options) -> Result<ControlPlane, Failure> {
+    let assets = Assets::locate_or_build(&mut on_stderr())?;
+    Ok(ControlPlane::start(&assets, options)?)
+}
+
+fn serve(
+    request: &Request,
+    plane: &mut ControlPlane,
+    events: &Events,
+) -> Result<ExitCode, Failure> {
     let code = match request.command.split_first() {
         None => ExitCode::SUCCESS,
         Some((program, arguments)) => {
-            let status = run_command(&plane, &events, program, arguments)?;
+            let status = run_command(plane, events, program, arguments)?;
             ExitCode::from(exit_code(status))
         }
     };
     if request.keep || request.command.is_empty() {
-        stay(&mut plane, &events)?;
+        stay(plane, events)?;
     }
     Ok(code)
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::mem;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
@@ -50,16 +50,18 @@ pub(crate) struct Request {
     kubectl: PathBuf,
     #[arg(long)]
     audit_policy: Option<PathBuf>,
+    #[arg(long)]
+    server: Option<SocketAddr>,
 }
 
 impl Request {
-    fn path(&self, binary: Binary) -> &Path {
-        match binary {
-            Binary::Etcd => &self.etcd,
-            Binary::KubeApiserver => &self.kube_apiserver,
-            Binary::KubeControllerManager => &self.kube_controller_manager,
-            Binary::Kubectl => &self.kubectl,
-        }
+    fn paths(&self) -> [(Binary, &Path); 4] {
+        [
+            (Binary::Etcd, &self.etcd),
+            (Binary::KubeApiserver, &self.kube_apiserver),
+            (Binary::KubeControllerManager, &self.kube_controller_manager),
+            (Binary::Kubectl, &self.kubectl),
+        ]
     }
 }
 
@@ -123,8 +125,8 @@ impl Supervisor {
     fn start(&mut self) -> Result<(), Failure> {
         let bin = self.layout.bin();
         fs::create_dir(&bin).map_err(Failure::io(format!("create {}", bin.display())))?;
-        for binary in Binary::ALL {
-            symlink(self.request.path(binary), bin.join(binary.name()))
+        for (binary, path) in self.request.paths() {
+            symlink(path, bin.join(binary.name()))
                 .map_err(Failure::io(format!("link {binary}")))?;
         }
         for attempt in 0..ATTEMPTS {
@@ -138,7 +140,7 @@ impl Supervisor {
 
     /// One attempt, on ports that were free a moment ago.
     fn attempt(&mut self, number: usize) -> Result<(), Failure> {
-        let ports = Ports::free()?;
+        let ports = Ports::free(self.request.server)?;
         components::write_files(&self.layout, &self.pki, ports)?;
         let data = components::etcd_data(&self.layout, number);
         self.spawn(Binary::Etcd, components::etcd(&data, ports))?;
@@ -170,7 +172,7 @@ impl Supervisor {
         if log.exists() {
             fs::remove_file(&log).map_err(Failure::io(format!("remove {}", log.display())))?;
         }
-        let path = self.request.path(binary).to_owned();
+        let path = self.layout.bin().join(binary.name());
         self.components
             .push(Owned::spawn(binary.name(), path, arguments, Some(&log))?);
         Ok(())
@@ -178,7 +180,7 @@ impl Supervisor {
 
     /// Whether the API server answers a GET of `path` with success.
     fn get(&self, path: &str) -> bool {
-        let Ok(mut kubectl) = tethered(self.request.path(Binary::Kubectl)) else {
+        let Ok(mut kubectl) = tethered(self.layout.bin().join(Binary::Kubectl.name())) else {
             return false;
         };
         kubectl

@@ -1,0 +1,287 @@
+//! The node, in its namespaces.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use aep_control_plane::{Binary, ControlPlane, NodeAssets, on_stderr, tail};
+use rustix::mount::{MountFlags, mount, mount_bind};
+use sha2::{Digest, Sha256};
+
+use super::{NodeRequest, files};
+use crate::children::Owned;
+use crate::events::{Event, Events};
+use crate::failure::Failure;
+
+/// For each condition. A node is ready after some seconds; a machine that compiles at the same time
+/// takes a multiple of it.
+const READY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How often a condition is looked at.
+const POLL: Duration = Duration::from_millis(100);
+
+/// containerd, kubelet and kube-scheduler. They end with this process.
+#[derive(Debug)]
+pub(crate) struct Node<'a> {
+    events: &'a Events,
+    folder: PathBuf,
+    logs: PathBuf,
+    components: Vec<Owned>,
+}
+
+impl<'a> Node<'a> {
+    /// Makes file systems and network, and starts containerd with the images. What needs a control
+    /// plane is for [`Node::join`].
+    pub(crate) fn prepare(request: &NodeRequest, events: &'a Events) -> Result<Self, Failure> {
+        let assets = NodeAssets::locate_or_build(&mut on_stderr())?;
+        let folder = PathBuf::from(files::FOLDER);
+        let logs = match &request.logs {
+            Some(logs) => NodeRequest::absolute(logs)?,
+            None => folder.join("logs"),
+        };
+        // Before what is on the machine is hidden.
+        if request.logs.is_some() {
+            create(&logs)?;
+        }
+        mounts(&folder)?;
+        for name in ["bin", "cni", "kubelet"] {
+            create(&folder.join(name))?;
+        }
+        let pod_logs = logs.join("pods");
+        create(&pod_logs)?;
+        let cgroup = request.inside.clone().unwrap_or_default();
+        for (name, text) in [
+            ("resolv.conf", files::RESOLV_CONF.to_owned()),
+            ("cni/pods.conflist", files::cni()),
+            ("containerd.toml", files::containerd()),
+            ("kubelet.yaml", files::kubelet(&cgroup, &pod_logs)),
+        ] {
+            write(&folder.join(name), text)?;
+        }
+        for (binary, path) in assets.paths() {
+            let link = folder.join("bin").join(binary.name());
+            symlink(path, &link).map_err(Failure::io(format!("link {binary}")))?;
+        }
+        network()?;
+
+        let mut node = Self {
+            events,
+            folder,
+            logs,
+            components: Vec::new(),
+        };
+        let config = format!("--config={}/containerd.toml", files::FOLDER);
+        node.spawn(Binary::Containerd, [config])?;
+        node.wait("readiness of containerd", |node| {
+            let mut ctr = node.ctr();
+            ctr.arg("version");
+            ctr.stdout(Stdio::null()).stderr(Stdio::null());
+            ctr.status().is_ok_and(|status| status.success())
+        })?;
+        node.import(&node.pause_image()?)?;
+        for image in &request.images {
+            node.import(&NodeRequest::absolute(image)?)?;
+        }
+        Ok(node)
+    }
+
+    /// Makes the node one of a control plane's, and waits until pods can run on it.
+    pub(crate) fn join(&mut self, plane: &ControlPlane) -> Result<(), Failure> {
+        let kubeconfig = plane.kubeconfig();
+        self.spawn(
+            Binary::KubeScheduler,
+            files::scheduler_arguments(&kubeconfig),
+        )?;
+        self.spawn(Binary::Kubelet, files::kubelet_arguments(&kubeconfig))?;
+        self.wait("readiness of the node", |_| {
+            let mut kubectl = plane.kubectl();
+            kubectl.args(["get", "node", files::NODE, "--output"]);
+            kubectl.arg("jsonpath={.status.conditions[?(@.type=='Ready')].status}");
+            kubectl
+                .stderr(Stdio::null())
+                .output()
+                .is_ok_and(|output| output.stdout == b"True")
+        })
+    }
+
+    /// Fails when a component has ended.
+    pub(crate) fn check(&mut self) -> Result<(), Failure> {
+        for component in &mut self.components {
+            if let Some(status) = component.status() {
+                return Err(Failure::Ended {
+                    name: component.name().to_owned(),
+                    status,
+                    output: component.log().map(tail).unwrap_or_default(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn spawn(
+        &mut self,
+        binary: Binary,
+        arguments: impl IntoIterator<Item = String>,
+    ) -> Result<(), Failure> {
+        let log = self.logs.join(format!("{binary}.log"));
+        let program = self.folder.join("bin").join(binary.name());
+        let child = Owned::spawn(binary.name(), program, arguments, Some(&log))?;
+        self.components.push(child);
+        Ok(())
+    }
+
+    /// Waits for a condition, the end of a component, or the order to stop.
+    fn wait(
+        &mut self,
+        what: &'static str,
+        condition: impl Fn(&Self) -> bool,
+    ) -> Result<(), Failure> {
+        let begin = Instant::now();
+        loop {
+            self.check()?;
+            if condition(self) {
+                return Ok(());
+            }
+            if begin.elapsed() >= READY_TIMEOUT {
+                let last = |it: &Owned| {
+                    let output = it.log().map(tail).unwrap_or_default();
+                    format!("{} printed last\n{output}", it.name())
+                };
+                let outputs: Vec<String> = self.components.iter().map(last).collect();
+                return Err(Failure::Timeout {
+                    what,
+                    seconds: READY_TIMEOUT.as_secs(),
+                    outputs: outputs.join("\n"),
+                });
+            }
+            if self.events.next(POLL).is_some_and(Event::asks_to_stop) {
+                return Err(Failure::Stopped);
+            }
+        }
+    }
+
+    fn ctr(&self) -> Command {
+        let mut ctr = Command::new(self.folder.join("bin/ctr"));
+        ctr.arg(format!("--address={}/containerd.sock", files::FOLDER));
+        ctr.arg("--namespace=k8s.io");
+        ctr
+    }
+
+    fn import(&self, image: &Path) -> Result<(), Failure> {
+        let mut ctr = self.ctr();
+        run(ctr.args(["images", "import"]).arg(image))
+    }
+
+    /// Writes the archive of the image that each pod needs, as `docker save` would.
+    fn pause_image(&self) -> Result<PathBuf, Failure> {
+        let folder = self.folder.join("pause");
+        create(&folder)?;
+        let archive = self.folder.join("pause.tar");
+        let layer = folder.join("layer.tar");
+        tar(&layer, &self.folder.join("bin"), &[Binary::Pause.name()])?;
+        let bytes = fs::read(&layer).map_err(Failure::io("read the pause image's layer"))?;
+        let digest: String = Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        write(
+            &folder.join("config.json"),
+            format!(
+                r#"{{"architecture": "{architecture}", "os": "linux",
+"config": {{"Entrypoint": ["/pause"], "User": "65535:65535"}},
+"rootfs": {{"type": "layers", "diff_ids": ["sha256:{digest}"]}}}}"#
+            ),
+        )?;
+        write(
+            &folder.join("manifest.json"),
+            format!(
+                r#"[{{"Config": "config.json", "RepoTags": ["{}"], "Layers": ["layer.tar"]}}]"#,
+                files::PAUSE_IMAGE
+            ),
+        )?;
+        let names = ["manifest.json", "config.json", "layer.tar"];
+        tar(&archive, &folder, &names)?;
+        Ok(archive)
+    }
+}
+
+/// File systems in memory where the node writes, and the kernel's settings as kubelet wants them.
+fn mounts(folder: &Path) -> Result<(), Failure> {
+    for path in ["/run", "/var/log", "/var/lib/kubelet"] {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        mount("tmpfs", path, "tmpfs", flags, Some(c"mode=755"))
+            .map_err(|error| Failure::io(format!("mount on {path}"))(error.into()))?;
+    }
+    create(folder)?;
+    let settings = folder.join("settings");
+    create(&settings)?;
+    for (name, value) in files::KERNEL_SETTINGS {
+        let target = Path::new("/proc/sys").join(name);
+        if !target.exists() {
+            continue;
+        }
+        let source = settings.join(name.replace('/', "."));
+        write(&source, value.to_owned())?;
+        mount_bind(&source, &target)
+            .map_err(|error| Failure::io(format!("mount on {}", target.display()))(error.into()))?;
+    }
+    Ok(())
+}
+
+fn network() -> Result<(), Failure> {
+    let mut child = Command::new("ip")
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .map_err(Failure::io("start ip"))?;
+    let written = child.stdin.take().map_or(Ok(()), |mut stdin| {
+        stdin.write_all(files::NETWORK.as_bytes())
+    });
+    let status = child.wait().map_err(Failure::io("wait for ip"))?;
+    written.map_err(Failure::io("write to ip"))?;
+    if !status.success() {
+        return Err(Failure::Command {
+            command: "ip".to_owned(),
+            output: "  (above)".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// Packs files of a folder, following links.
+fn tar(archive: &Path, folder: &Path, names: &[&str]) -> Result<(), Failure> {
+    let mut tar = Command::new("tar");
+    tar.args(["--create", "--dereference", "--file"]);
+    run(tar.arg(archive).arg("--directory").arg(folder).args(names))
+}
+
+fn run(command: &mut Command) -> Result<(), Failure> {
+    let program = command.get_program().display().to_string();
+    let output = command
+        .output()
+        .map_err(Failure::io(format!("start {program}")))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let output = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(Failure::Command {
+        command: program,
+        output,
+    })
+}
+
+fn create(path: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(path).map_err(Failure::io(format!("create {}", path.display())))
+}
+
+fn write(path: &Path, text: String) -> Result<(), Failure> {
+    fs::write(path, text).map_err(Failure::io(format!("write {}", path.display())))
+}

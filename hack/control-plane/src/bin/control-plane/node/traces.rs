@@ -1,0 +1,108 @@
+//! What a node leaves on the machine that does not go with its namespaces.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::thread;
+use std::time::Duration;
+
+use crate::failure::Failure;
+
+/// Where control groups are: one hierarchy, or one for each controller.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// In front of the process id of who runs the node.
+const PREFIX: &str = "aep-node-";
+
+/// The folder that kubelet makes wherever its other files are.
+const KUBELET: &str = "/var/lib/kubelet";
+
+/// What there is to remove.
+#[derive(Debug)]
+pub(crate) struct Traces {
+    cgroup: String,
+    /// Whether there was none before.
+    made_kubelet: bool,
+}
+
+impl Traces {
+    /// Removes what a node left whose process was killed, and makes the mount point of kubelet's
+    /// folder.
+    pub(crate) fn make() -> Result<Self, Failure> {
+        for path in cgroups(|name| name.strip_prefix(PREFIX).is_some_and(is_over)) {
+            // Another one may be removing it.
+            let _ = remove_cgroup(&path);
+        }
+        let made_kubelet = match fs::create_dir(KUBELET) {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(Failure::io(format!("create {KUBELET}"))(error)),
+        };
+        Ok(Self {
+            cgroup: format!("{PREFIX}{}", process::id()),
+            made_kubelet,
+        })
+    }
+
+    /// The name of the control group that all pods are in.
+    pub(crate) fn cgroup(&self) -> &str {
+        &self.cgroup
+    }
+
+    /// Removes everything, after the namespaces have ended.
+    pub(crate) fn remove(self) -> Result<(), Failure> {
+        if self.made_kubelet {
+            fs::remove_dir(KUBELET).map_err(Failure::io(format!("remove {KUBELET}")))?;
+        }
+        for path in cgroups(|name| name == self.cgroup) {
+            remove_cgroup(&path).map_err(Failure::io(format!("remove {}", path.display())))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the process whose id ends the name of a control group has ended.
+fn is_over(pid: &str) -> bool {
+    !Path::new("/proc").join(pid).exists()
+}
+
+/// The control groups just below the root of any hierarchy whose name is wanted.
+fn cgroups(wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+    let hierarchies = folders(Path::new(CGROUPS));
+    let below = hierarchies.iter().flat_map(|path| folders(path));
+    let all = hierarchies.iter().cloned().chain(below);
+    all.filter(|path| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(&wanted)
+    })
+    .collect()
+}
+
+/// The folders in a folder, but no links: some hierarchies have two names.
+fn folders(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+/// Removes a control group and those in it. A group whose processes have just ended can be busy for
+/// a moment.
+fn remove_cgroup(path: &Path) -> io::Result<()> {
+    const ATTEMPTS: usize = 50;
+    const PAUSE: Duration = Duration::from_millis(50);
+
+    for inner in folders(path) {
+        remove_cgroup(&inner)?;
+    }
+    for _ in 1..ATTEMPTS {
+        match fs::remove_dir(path) {
+            Err(error) if error.kind() == ErrorKind::ResourceBusy => thread::sleep(PAUSE),
+            result => return result,
+        }
+    }
+    fs::remove_dir(path)
+}
