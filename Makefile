@@ -9,7 +9,7 @@ export AEP_EXPORT_OPERATOR_BIN := $(RELEASE)/aep-export-operator
 export AEP_SIMULATOR_BIN := $(RELEASE)/aep-simulator
 export AEP_CONTROL_PLANE_BIN := $(RELEASE)/control-plane
 
-.PHONY: help demo test crash model mix bench lint generate doctor build
+.PHONY: help demo test crash model mix bench image e2e lint generate doctor build
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,6 +31,15 @@ crash: doctor build ## Kill the operator at every request of a life (minutes; SE
 
 bench: doctor build ## Measure memory, processor time, writes and calls at scale (an hour; ROWS=name,name: some; RUNS=number)
 	@hack/bench.sh
+
+# Debian's gcc-aarch64-linux-gnu and gcc-x86-64-linux-gnu link for the other machine.
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER ?= aarch64-linux-gnu-gcc
+export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER ?= x86_64-linux-gnu-gcc
+
+image: doctor ## Make the operator's image and its bill of materials in target/image (IMAGE=name; TARGET=Rust target: for another machine)
+	@hack/control-plane/doctor.sh image
+	@cargo build --release --bin aep-export-operator --quiet $(if $(TARGET),--target $(TARGET))
+	@hack/image.sh $(CURDIR)/target/$(TARGET)/release/aep-export-operator $(CURDIR)/target/image
 
 lint: ## Check format and lints
 	@cargo fmt --all --check
