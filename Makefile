@@ -9,7 +9,7 @@ export AEP_EXPORT_OPERATOR_BIN := $(RELEASE)/aep-export-operator
 export AEP_SIMULATOR_BIN := $(RELEASE)/aep-simulator
 export AEP_CONTROL_PLANE_BIN := $(RELEASE)/control-plane
 
-.PHONY: help demo test crash model mix bench image e2e lint generate doctor build
+.PHONY: help demo test crash model mix bench image e2e chart-test lint generate doctor build
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -41,16 +41,21 @@ image: doctor ## Make the operator's image and its bill of materials in target/i
 	@cargo build --release --bin aep-export-operator --quiet $(if $(TARGET),--target $(TARGET))
 	@hack/image.sh $(CURDIR)/target/$(TARGET)/release/aep-export-operator $(CURDIR)/target/image
 
+chart-test: build ## Test the Helm charts, on an API server of their own (UPDATE=1: write what their documents and cases say)
+	@"$(AEP_CONTROL_PLANE_BIN)" run -- cargo test --quiet --test chart
+
 lint: ## Check format and lints
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --quiet -- --deny warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --log-level error check bans licenses sources; \
 	 else echo "lint: no cargo-deny: dependencies are not checked (cargo install cargo-deny --locked)"; fi
 
-generate: ## Write crds/ and docs/reference.md from the types
+generate: ## Write crds/, docs/reference.md and the charts' copies from the types
 	@cargo run --quiet -- crd --directory crds
+	@for chart in charts/*/files/crds; do rm -f $$chart/*.yaml; cp crds/*.yaml $$chart; done
 	@cargo run --quiet -- crd --markdown > docs/reference.md.new
 	@mv docs/reference.md.new docs/reference.md
+	@UPDATE=1 cargo test --quiet --test chart documents >/dev/null
 
 doctor: ## Say what this machine lacks
 	@hack/control-plane/doctor.sh
