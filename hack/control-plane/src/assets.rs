@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{self, Path, PathBuf};
 
+use crate::binaries::variable_of;
 use crate::builder::Builder;
 use crate::error::Error;
 use crate::module::Module;
@@ -39,6 +40,10 @@ pub enum Binary {
     CniHostLocal,
     /// What runs in a pod beside its containers.
     Pause,
+    /// Helm 4.
+    Helm,
+    /// Helm 3.
+    Helm3,
 }
 
 impl Binary {
@@ -82,6 +87,8 @@ impl Binary {
             Self::CniBridge => "bridge",
             Self::CniHostLocal => "host-local",
             Self::Pause => "pause",
+            Self::Helm => "helm",
+            Self::Helm3 => "helm3",
         }
     }
 
@@ -103,6 +110,8 @@ impl Binary {
             Self::CniBridge => "github.com/containernetworking/plugins/plugins/main/bridge",
             Self::CniHostLocal => "github.com/containernetworking/plugins/plugins/ipam/host-local",
             Self::Pause => "./pause",
+            Self::Helm => "helm.sh/helm/v4/cmd/helm",
+            Self::Helm3 => "helm.sh/helm/v3/cmd/helm",
         }
     }
 
@@ -122,6 +131,8 @@ impl Binary {
             | Self::CniBridge
             | Self::CniHostLocal
             | Self::Pause => Module::Node,
+            Self::Helm => Module::Helm,
+            Self::Helm3 => Module::Helm3,
         }
     }
 }
@@ -228,6 +239,46 @@ impl NodeAssets {
     pub fn paths(&self) -> impl Iterator<Item = (Binary, &Path)> {
         let paths = self.paths.iter().map(PathBuf::as_path);
         Binary::NODE.into_iter().zip(paths)
+    }
+}
+
+/// A version of Helm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Helm {
+    /// The one that is used for everything.
+    V4,
+    /// The one before.
+    V3,
+}
+
+impl Helm {
+    /// The variable that names a binary to use instead of the pinned one.
+    #[must_use]
+    pub fn variable(self) -> String {
+        variable_of(self.binary().name())
+    }
+
+    /// Finds the binary: the one that [`Helm::variable`] names, else the one of the pinned version
+    /// in the cache, which is built if it is not there. `PATH` is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoGo`] and [`Error::Build`] when a build is needed and not possible.
+    pub fn locate_or_build(self, progress: &mut dyn FnMut(&Progress)) -> Result<PathBuf, Error> {
+        if let Some(path) = variable(&self.variable()) {
+            return absolute(&path);
+        }
+        let binary = self.binary();
+        let builder = Builder::new(&cache_root()?, binary.module());
+        builder.build_missing(&[binary], progress)?;
+        Ok(builder.directory().join(binary.name()))
+    }
+
+    fn binary(self) -> Binary {
+        match self {
+            Self::V4 => Binary::Helm,
+            Self::V3 => Binary::Helm3,
+        }
     }
 }
 

@@ -23,7 +23,7 @@ mod module;
 mod plane;
 mod progress;
 
-pub use assets::{Assets, Binary, NodeAssets};
+pub use assets::{Assets, Binary, Helm, NodeAssets};
 pub use binaries::{tethered, variable_of, workspace_binary};
 pub use error::{Error, tail};
 pub use guarded::{Exit, Guarded};

@@ -19,6 +19,10 @@ pub(crate) enum Module {
     /// What runs containers. It is a module of its own because it needs newer versions of much that
     /// Kubernetes needs as well.
     Node,
+    /// Helm 4, which installs the chart.
+    Helm,
+    /// Helm 3, which many still have.
+    Helm3,
 }
 
 impl Module {
@@ -33,6 +37,14 @@ impl Module {
                 ("go.mod", include_str!("../node/go.mod")),
                 ("go.sum", include_str!("../node/go.sum")),
                 ("pause/main.go", include_str!("../node/pause/main.go")),
+            ],
+            Self::Helm => &[
+                ("go.mod", include_str!("../helm/go.mod")),
+                ("go.sum", include_str!("../helm/go.sum")),
+            ],
+            Self::Helm3 => &[
+                ("go.mod", include_str!("../helm3/go.mod")),
+                ("go.sum", include_str!("../helm3/go.sum")),
             ],
         }
     }
@@ -65,6 +77,8 @@ impl Module {
                     add(&self.build_flags(binary).join(" "));
                 }
             }
+            Self::Helm => add(&self.build_flags(Binary::Helm).join(" ")),
+            Self::Helm3 => add(&self.build_flags(Binary::Helm3).join(" ")),
         }
         let mut digest = [0; 8];
         digest.copy_from_slice(&hash.finalize()[..8]);
@@ -72,6 +86,7 @@ impl Module {
         match self {
             Self::Kubernetes => format!("{}-{hash:016x}", self.version()),
             Self::Node => format!("containerd-{}-{hash:016x}", self.version()),
+            Self::Helm | Self::Helm3 => format!("helm-{}-{hash:016x}", self.version()),
         }
     }
 
@@ -80,7 +95,14 @@ impl Module {
         let name = match self {
             Self::Kubernetes => "k8s.io/kubernetes ",
             Self::Node => "github.com/containerd/containerd/v2 ",
+            Self::Helm => "helm.sh/helm/v4 ",
+            Self::Helm3 => "helm.sh/helm/v3 ",
         };
+        self.pinned(name)
+    }
+
+    /// The version that go.mod pins of a module, whose name is followed by a space.
+    fn pinned(self, name: &str) -> &'static str {
         let lines = self.go_mod().lines().map(str::trim_start);
         let pinned = lines
             .map(|line| line.strip_prefix("require ").unwrap_or(line))
@@ -103,7 +125,7 @@ impl Module {
     pub(crate) fn build_flags(self, binary: Binary) -> Vec<String> {
         let mut flags: Vec<String> = FLAGS.map(str::to_owned).to_vec();
         match self {
-            Self::Kubernetes => {}
+            Self::Kubernetes | Self::Helm | Self::Helm3 => {}
             Self::Node if uses_c(binary) => {
                 flags.push(format!("-tags={NODE_TAGS},seccomp,osusergo,netgo"));
             }
@@ -113,8 +135,9 @@ impl Module {
         flags
     }
 
-    /// Kubernetes gets its version from the linker. Without it the server calls itself v0.0.0, and
-    /// clients that check the version refuse it.
+    /// Kubernetes and Helm get their versions from the linker. Without it the API server calls
+    /// itself v0.0.0, and clients that check the version refuse it; Helm 3 takes a cluster that it
+    /// does not ask for one of 2020.
     fn linker_flags(self, binary: Binary) -> String {
         match self {
             Self::Kubernetes => {
@@ -130,6 +153,23 @@ impl Module {
             }
             Self::Node if uses_c(binary) => "-s -w -extldflags=-static".to_owned(),
             Self::Node => "-s -w".to_owned(),
+            Self::Helm => {
+                let version = self.version();
+                format!("-s -w -X helm.sh/helm/v4/internal/version.version={version}")
+            }
+            Self::Helm3 => {
+                let helm = "helm.sh/helm/v3";
+                let version = self.version();
+                // client-go is v0.N.M for every Kubernetes v1.N.M.
+                let client = self.pinned("k8s.io/client-go ");
+                let minor = client.split('.').nth(1).unwrap_or_default();
+                let mut flags = format!("-s -w -X {helm}/internal/version.version={version}");
+                for package in ["pkg/chartutil", "pkg/lint/rules"] {
+                    let variable = format!("-X {helm}/{package}.k8sVersion");
+                    flags.extend([" ", &variable, "Major=1 ", &variable, "Minor=", minor]);
+                }
+                flags
+            }
         }
     }
 }
@@ -153,7 +193,19 @@ mod tests {
         assert!(!flags.contains("unknown"), "{flags}");
         let key = Module::Node.key();
         assert!(key.starts_with("containerd-v2."), "{key}");
-        for module in [Module::Kubernetes, Module::Node] {
+        for (module, start) in [(Module::Helm, "helm-v4."), (Module::Helm3, "helm-v3.")] {
+            let key = module.key();
+            assert!(key.starts_with(start), "{key}");
+        }
+        let flags = Module::Helm3.linker_flags(Binary::Helm3);
+        assert!(flags.contains("chartutil.k8sVersionMinor=3"), "{flags}");
+        let all = [
+            Module::Kubernetes,
+            Module::Node,
+            Module::Helm,
+            Module::Helm3,
+        ];
+        for module in all {
             assert!(module.needed_go().starts_with("1."), "{module:?}");
         }
     }

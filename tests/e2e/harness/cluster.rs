@@ -220,7 +220,8 @@ pub async fn service_account(client: &Client, server: &str, namespace: &str, kub
     write_kubeconfig(kubeconfig, server, namespace, &token);
 }
 
-fn write_kubeconfig(path: &Path, server: &str, namespace: &str, token: &str) {
+/// A kubeconfig for the bearer of a token.
+pub fn write_kubeconfig(path: &Path, server: &str, namespace: &str, token: &str) {
     let plane = shared().unwrap();
     let text = json!({
         "apiVersion": "v1",

@@ -27,6 +27,13 @@ pub struct Snapshot(PathBuf);
 impl OwnPlane {
     /// Starts one, with CRDs and roles.
     pub async fn start() -> Self {
+        let plane = Self::bare().await;
+        cluster::install(cluster::client_of(&plane.server()).await).await;
+        plane
+    }
+
+    /// Starts one, with nothing of this project.
+    pub async fn bare() -> Self {
         let directory = tempfile::Builder::new()
             .prefix("aep-e2e-plane-")
             .tempdir()
@@ -39,7 +46,6 @@ impl OwnPlane {
             snapshots: 0,
         };
         plane.begin().await;
-        cluster::install(cluster::client_of(&plane.server()).await).await;
         plane
     }
 

@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use aep_control_plane::{Assets, on_stderr};
+use aep_control_plane::{Assets, Helm, on_stderr};
 use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
@@ -34,6 +34,12 @@ struct Arguments {
 enum Subcommands {
     /// Find the binaries, or build them, and print the folder that kubectl is in
     Build,
+    /// Find Helm, or build it, and print its path
+    Helm {
+        /// Its major version
+        #[arg(long, value_name = "NUMBER", default_value = "4", value_parser = ["3", "4"])]
+        major: String,
+    },
     /// Start a control plane, run COMMAND against it, stop it, and exit as COMMAND did
     ///
     /// COMMAND gets `KUBECONFIG`, kubectl first in `PATH`, and `AEP_CONTROL_PLANE_DIR`, by which
@@ -75,6 +81,7 @@ enum Subcommands {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Subcommands::Build => build(),
+        Subcommands::Helm { major } => helm(if major == "3" { Helm::V3 } else { Helm::V4 }),
         Subcommands::Run(request) => run::run(&request),
         Subcommands::Supervise(request) => supervise::supervise(request),
         Subcommands::Init { command } => node::init(&command),
@@ -88,6 +95,12 @@ fn main() -> ExitCode {
         eprintln!("control-plane: {failure}");
         ExitCode::FAILURE
     })
+}
+
+fn helm(version: Helm) -> Result<ExitCode, Failure> {
+    let path = version.locate_or_build(&mut on_stderr())?;
+    writeln!(io::stdout(), "{}", path.display()).map_err(Failure::io("print the path"))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn build() -> Result<ExitCode, Failure> {
