@@ -30,7 +30,8 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// What is waited for before the first scope is there.
 const STARTING: &str = "namespace kube-system was not read yet (is the API server there, and may \
-                        this ServiceAccount get it?)";
+                        this ServiceAccount get it? The chart's value rbac.create grants that; \
+                        with clusterId it is not read)";
 
 /// What the server tells of.
 pub struct Admin {

@@ -9,6 +9,7 @@
 //! - [`governor`]: who may call the platform, and when: one budget for each credential.
 //! - [`polling`]: one task that follows jobs and tells the passes what changed.
 //! - [`lease`]: of several processes, the one that acts.
+//! - [`rights`]: what is said of a right that is missing.
 //! - [`cli`], [`run`], [`admin`], [`metrics`], [`telemetry`]: the process around it.
 
 pub mod admin;
@@ -21,5 +22,6 @@ pub mod lease;
 pub mod metrics;
 pub mod platform;
 pub mod polling;
+pub mod rights;
 pub mod run;
 pub mod telemetry;

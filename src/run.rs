@@ -33,6 +33,7 @@ use crate::{
     lease::{self, Elector, Leadership, Lost, NamedLease},
     metrics::Metrics,
     polling::{Board, Intervals, Links},
+    rights::Advised,
     telemetry,
 };
 
@@ -334,6 +335,7 @@ async fn identity(client: &Client, given: Option<String>) -> String {
             }
             // Without it no export can be told from another cluster's; there is no going on.
             Err(error) => {
+                let error = Advised(&error);
                 warn!(%error, "namespace {CLUSTER_NAMESPACE} cannot be read; asking again");
             }
         }

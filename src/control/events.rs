@@ -12,7 +12,10 @@ use kube::{
 };
 use tracing::debug;
 
-use crate::api::{Reason, cut};
+use crate::{
+    api::{Reason, cut},
+    rights::Advised,
+};
 
 /// The longest note that the API server takes, in bytes.
 const NOTE_LIMIT: usize = 1024;
@@ -106,6 +109,7 @@ impl Events {
             told = recorder.publish(&event, &regarding).await;
         }
         if let Err(error) = told {
+            let error = Advised(&error);
             debug!(%error, reason = reason.as_str(), "an event was not published");
         }
     }

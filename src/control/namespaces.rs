@@ -11,7 +11,7 @@ use kube::{Api, Client};
 use tokio::time::Instant;
 use tracing::warn;
 
-use crate::{api::DELETION_POLICY_ANNOTATION, decide::Life};
+use crate::{api::DELETION_POLICY_ANNOTATION, decide::Life, rights::Advised};
 
 /// How long what was read is believed: a namespace that goes takes hundreds of objects with it.
 const BELIEVED: Duration = Duration::from_secs(5);
@@ -70,6 +70,7 @@ impl Namespaces {
             // Objects in a namespace that is not there cannot be.
             Ok(None) => return Surroundings::unknown(),
             Err(error) => {
+                let error = Advised(&error);
                 warn!(namespace = name, %error, "a namespace cannot be read");
                 return Surroundings::unknown();
             }

@@ -11,12 +11,13 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug, info_span, warn};
 
 use super::{Context, Kind, listeners::Relations, streams::Listener, underway::Meanwhile};
+use crate::rights::Advised;
 
 /// Why a pass could not be ended.
 #[derive(Debug, thiserror::Error)]
 pub enum PassError {
     /// The API server.
-    #[error("the Kubernetes API: {0}")]
+    #[error("the Kubernetes API: {}", Advised(.0))]
     Kubernetes(#[from] kube::Error),
     /// An object without namespace, name or UID: none that the API server serves.
     #[error("the object has no {0}")]

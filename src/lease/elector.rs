@@ -12,6 +12,7 @@ use super::{
     Leadership, Lost, Terms,
     election::{Election, Plan, RETRY, holder},
 };
+use crate::rights::Advised;
 
 /// The longest that letting go may take: what does not get through expires.
 const RELEASE: Duration = Duration::from_secs(1);
@@ -46,7 +47,7 @@ pub struct Elector<L> {
 /// A call that came to nothing.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error(transparent)]
+    #[error("{}", Advised(.0))]
     Kubernetes(#[from] kube::Error),
     #[error("no answer within {0:?}")]
     Unanswered(Duration),

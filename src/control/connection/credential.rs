@@ -16,6 +16,7 @@ use crate::{
     decide::{Cause, Need, connection::Failure, request::hexadecimal},
     governor::{Account, Allowance},
     platform::{self, Consequence, Credential, CredentialPart, PlatformError},
+    rights::SECRETS,
 };
 
 /// Adobe's own hosts, where `endpoints` names none.
@@ -54,8 +55,8 @@ pub(super) fn secret(
             Reason::SecretUnreadable,
             format!(
                 "the operator cannot watch Secret {name} in namespace {}: {why}; its ServiceAccount \
-                 needs the verb watch on this Secret, and the API server streaming lists \
-                 (Kubernetes 1.34)",
+                 needs the verb watch on this Secret, which the chart's value {SECRETS} grants, and \
+                 the API server streaming lists (Kubernetes 1.34)",
                 key.namespace
             ),
         )),
