@@ -55,7 +55,14 @@ fn words(rows: &BTreeMap<String, Vec<String>>) -> BTreeSet<&str> {
 
 /// The project's own documents.
 fn documents() -> Vec<PathBuf> {
-    let folders = ["", "docs", "examples", "hack/control-plane"];
+    let folders = [
+        "",
+        "docs",
+        "examples",
+        "hack/control-plane",
+        "charts/aep-export-operator",
+        "charts/aep-export-operator-crds",
+    ];
     let mut all: Vec<PathBuf> = folders
         .iter()
         .flat_map(|folder| fs::read_dir(root().join(folder)).unwrap())
