@@ -32,14 +32,16 @@ crash: doctor build ## Kill the operator at every request of a life (minutes; SE
 bench: doctor build ## Measure memory, processor time, writes and calls at scale (an hour; ROWS=name,name: some; RUNS=number)
 	@hack/bench.sh
 
-# Debian's gcc-aarch64-linux-gnu and gcc-x86-64-linux-gnu link for the other machine.
-export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER ?= aarch64-linux-gnu-gcc
-export CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER ?= x86_64-linux-gnu-gcc
+# A Rust target for another machine is linked by that machine's gcc.
+linker = $(if $(TARGET),CARGO_TARGET_$(shell echo $(TARGET) | tr a-z- A-Z_)_LINKER=$(subst -unknown,,$(TARGET))-gcc)
 
-image: doctor ## Make the operator's image and its bill of materials in target/image (IMAGE=name; TARGET=Rust target: for another machine)
+image: ## Make the operator's image and its bill of materials in target/image (IMAGE=name; TARGET=Rust target)
 	@hack/control-plane/doctor.sh image
-	@cargo build --release --bin aep-export-operator --quiet $(if $(TARGET),--target $(TARGET))
-	@hack/image.sh $(CURDIR)/target/$(TARGET)/release/aep-export-operator $(CURDIR)/target/image
+	@$(linker) cargo build --release --bin aep-export-operator --quiet $(if $(TARGET),--target $(TARGET))
+	@hack/image.sh target/$(TARGET)/release/aep-export-operator target/image
+
+e2e: build ## Take a Helm release through its life on a whole node, as root (KUBECONFIG=file, with kind in PATH: on that cluster)
+	@hack/e2e.sh
 
 chart-test: build ## Test the Helm charts, on an API server of their own (UPDATE=1: write what their documents and cases say)
 	@"$(AEP_CONTROL_PLANE_BIN)" run -- cargo test --quiet --test chart

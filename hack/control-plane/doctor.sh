@@ -1,6 +1,7 @@
 #!/bin/sh
 # Says what this machine lacks to build and test the project, one line each with the remedy, before
-# anything is compiled. Exits 1 if something is missing.
+# anything is compiled; with `image`, to make its image; with `node`, to run a node. Exits 1 if
+# something is missing.
 set -u
 
 directory=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd) || exit 1
@@ -56,6 +57,37 @@ check_go() {
         lacks "go is $version, which is too old: $remedy"
     fi
 }
+
+check_image() {
+    has buildah || { has docker && docker info >/dev/null 2>&1; } ||
+        lacks "neither buildah nor a docker that answers, which build images: apt-get install buildah"
+    has jq || lacks "no jq, which writes the bill of materials: apt-get install jq"
+    has readelf || lacks "no readelf, which knows the libraries of a binary: apt-get install binutils"
+    [ -r "${CA_CERTIFICATES:-/etc/ssl/certs/ca-certificates.crt}" ] ||
+        [ -r /etc/pki/tls/certs/ca-bundle.crt ] ||
+        lacks "no certificate authorities for the image: apt-get install ca-certificates, or set CA_CERTIFICATES"
+}
+
+check_node() {
+    [ "$(uname -s)" = Linux ] || lacks "no Linux, which nodes run on: use a virtual machine"
+    [ "$(id -u)" -eq 0 ] || lacks "no root, which starts containers: run it as root, in a virtual machine for one"
+    has unshare || lacks "no unshare, which makes namespaces: apt-get install util-linux"
+    has ip || lacks "no ip, which makes the network of pods: apt-get install iproute2"
+    has tar || lacks "no tar, which packs an image: apt-get install tar"
+    pkg-config --exists libseccomp 2>/dev/null ||
+        lacks "no libseccomp or no pkg-config, with which runc is built: apt-get install libseccomp-dev pkg-config"
+    # Debian's module is loaded by the first mount.
+    grep -qw overlay /proc/filesystems 2>/dev/null || modprobe --quiet overlay 2>/dev/null ||
+        lacks "no overlayfs in the kernel, which containers have their files on"
+}
+
+for part in "$@"; do
+    case $part in
+    image) check_image ;;
+    node) check_node ;;
+    *) lacks "nothing is known of $part" ;;
+    esac
+done
 
 has cargo || lacks "no cargo, which builds the project: install Rust from https://rustup.rs"
 compiles_c || lacks "no C compiler (${CC:-cc}), with which Rust links: apt-get install build-essential, dnf install gcc, or xcode-select --install"

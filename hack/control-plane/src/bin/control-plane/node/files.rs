@@ -1,5 +1,6 @@
 //! Files and command lines of the node's components.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 /// The node's folder. It is on a file system in memory that only the node's namespaces have.
@@ -31,7 +32,10 @@ link set cni0 up
 route add default dev cni0
 ";
 
-/// No DNS server is there. An address of this node refuses at once what is asked.
+/// The node's address, by which pods know it.
+pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
+
+/// Of pods that do not ask for the cluster's DNS.
 pub(crate) const RESOLV_CONF: &str = "nameserver 10.77.0.1\n";
 
 pub(crate) fn cni() -> String {
@@ -100,9 +104,10 @@ authentication:
 authorization:
   mode: AlwaysAllow
 containerRuntimeEndpoint: unix://{FOLDER}/containerd.sock
+clusterDNS: [{ADDRESS}]
+clusterDomain: cluster.local
 cgroupDriver: cgroupfs
 cgroupRoot: /{cgroup}
-cgroupsPerQOS: false
 enforceNodeAllocatable: []
 failCgroupV1: false
 failSwapOn: false
@@ -129,7 +134,7 @@ pub(crate) fn kubelet_arguments(kubeconfig: &Path) -> [String; 5] {
         format!("--kubeconfig={}", kubeconfig.display()),
         format!("--root-dir={FOLDER}/kubelet"),
         format!("--hostname-override={NODE}"),
-        "--node-ip=10.77.0.1".to_owned(),
+        format!("--node-ip={ADDRESS}"),
     ]
 }
 

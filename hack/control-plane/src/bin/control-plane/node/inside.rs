@@ -11,7 +11,7 @@ use aep_control_plane::{Binary, ControlPlane, NodeAssets, on_stderr, tail};
 use rustix::mount::{MountFlags, mount, mount_bind};
 use sha2::{Digest, Sha256};
 
-use super::{NodeRequest, files};
+use super::{NodeRequest, dns, files};
 use crate::children::Owned;
 use crate::events::{Event, Events};
 use crate::failure::Failure;
@@ -66,6 +66,7 @@ impl<'a> Node<'a> {
             symlink(path, &link).map_err(Failure::io(format!("link {binary}")))?;
         }
         network()?;
+        dns::serve(files::ADDRESS)?;
 
         let mut node = Self {
             events,

@@ -6,6 +6,7 @@
 //! the node, which are in memory, go however this ends. What the kernel leaves, control groups and
 //! the mount point of kubelet's folder, [`traces::Traces`] removes.
 
+mod dns;
 mod files;
 mod init;
 mod inside;

@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 
-/// Where control groups are: one hierarchy, or one for each controller.
+/// Where control groups are.
 const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// A file that each of them has.
+const PROCESSES: &str = "cgroup.procs";
 
 /// In front of the process id of who runs the node.
 const PREFIX: &str = "aep-node-";
@@ -39,10 +42,15 @@ impl Traces {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
             Err(error) => return Err(Failure::io(format!("create {KUBELET}"))(error)),
         };
-        Ok(Self {
+        let traces = Self {
             cgroup: format!("{PREFIX}{}", process::id()),
             made_kubelet,
-        })
+        };
+        for hierarchy in hierarchies() {
+            let path = hierarchy.join(&traces.cgroup);
+            make_cgroup(&path).map_err(Failure::io(format!("create {}", path.display())))?;
+        }
+        Ok(traces)
     }
 
     /// The name of the control group that all pods are in.
@@ -67,17 +75,40 @@ fn is_over(pid: &str) -> bool {
     !Path::new("/proc").join(pid).exists()
 }
 
+/// The roots of the hierarchies of control groups: one, or one for each controller.
+fn hierarchies() -> Vec<PathBuf> {
+    let root = PathBuf::from(CGROUPS);
+    if root.join(PROCESSES).exists() {
+        return vec![root];
+    }
+    let mut found = folders(&root);
+    found.retain(|path| path.join(PROCESSES).exists());
+    found
+}
+
+/// Makes a control group. The one of processors and memory is of no use before it has some.
+fn make_cgroup(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)?;
+    for name in ["cpuset.cpus", "cpuset.mems"] {
+        let own = path.join(name);
+        let parents = path.parent().map(|parent| parent.join(name));
+        if let Some(parents) = parents.filter(|parents| parents.exists() && own.exists()) {
+            fs::write(own, fs::read(parents)?)?;
+        }
+    }
+    Ok(())
+}
+
 /// The control groups just below the root of any hierarchy whose name is wanted.
 fn cgroups(wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
-    let hierarchies = folders(Path::new(CGROUPS));
-    let below = hierarchies.iter().flat_map(|path| folders(path));
-    let all = hierarchies.iter().cloned().chain(below);
-    all.filter(|path| {
-        path.file_name()
-            .and_then(|name| name.to_str())
-            .is_some_and(&wanted)
-    })
-    .collect()
+    let below = hierarchies().into_iter().flat_map(|path| folders(&path));
+    below
+        .filter(|path| {
+            path.file_name()
+                .and_then(|name| name.to_str())
+                .is_some_and(&wanted)
+        })
+        .collect()
 }
 
 /// The folders in a folder, but no links: some hierarchies have two names.
