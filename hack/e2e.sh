@@ -4,6 +4,8 @@
 #
 # KUBECONFIG=…  with kind in PATH: on that cluster of kind's instead, as anybody
 set -uo pipefail
+# Of other commands; here they would mean something else.
+unset IMAGE AEP_CONTROL_PLANE_DIR
 
 root=$(cd -- "$(dirname -- "$0")/.." && pwd)
 cd -- "$root" || exit 1
@@ -24,11 +26,15 @@ for binary in "$AEP_EXPORT_OPERATOR_BIN" "$AEP_SIMULATOR_BIN"; do
     hack/image.sh "$binary" "$images" || exit 1
 done
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+export AEP_E2E_IMAGES=$images
 export AEP_E2E_IMAGE=localhost/aep-export-operator:$version
 export AEP_E2E_SIMULATOR_IMAGE=localhost/aep-simulator:$version
 
 # Here, as the node has no network by which cargo could fetch anything.
 cargo test --quiet --test node --package aep-export-operator --package aep-control-plane --no-run || exit 1
+
+AEP_HELM_BIN=$("$AEP_CONTROL_PLANE_BIN" helm) || exit 1
+export AEP_HELM_BIN
 
 run=()
 if [[ -n $on_kind ]]; then

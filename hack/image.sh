@@ -50,11 +50,16 @@ command -v "$cc" >/dev/null || die "no $cc: apt-get install gcc-${triple//_/-}"
 metadata=$work/metadata.json
 cargo metadata --manifest-path "$root/Cargo.toml" --format-version 1 --locked \
     --filter-platform "${triple/-linux/-unknown-linux}" >"$metadata"
-package() { jq --raw-output --arg name "$name" ".packages[] | select(.name == \$name and .source == null) | .$1" "$metadata"; }
+package() {
+    jq --raw-output --arg name "$name" \
+        ".packages[] | select(.name == \$name and .source == null) | .$1" "$metadata"
+}
 version=$(package version)
 image=${IMAGE:-localhost/$name:$version}
 git=(git -C "$root" -c safe.directory="$root")
-revision=$("${git[@]}" rev-parse HEAD 2>/dev/null || true)
+# What is not committed has no name.
+revision=
+if "${git[@]}" diff --quiet HEAD 2>/dev/null; then revision=$("${git[@]}" rev-parse HEAD); fi
 : "${SOURCE_DATE_EPOCH:=$("${git[@]}" log -1 --format=%ct 2>/dev/null || true)}"
 [[ -n $SOURCE_DATE_EPOCH ]] || die "no commit to take the time from: set SOURCE_DATE_EPOCH"
 export SOURCE_DATE_EPOCH
@@ -66,7 +71,8 @@ if [[ -z $ca ]]; then
         [[ ! -r $ca ]] || break
     done
 fi
-[[ -r $ca ]] || die "no certificate authorities: apt-get install ca-certificates, or set CA_CERTIFICATES"
+[[ -r $ca ]] ||
+    die "no certificate authorities: apt-get install ca-certificates, or set CA_CERTIFICATES"
 
 needed() { LC_ALL=C readelf --dynamic "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'; }
 
@@ -74,7 +80,8 @@ needed() { LC_ALL=C readelf --dynamic "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1
 files=$work/context/root
 libraries=()
 install -D --mode 0755 "$binary" "$files/$name"
-interpreter=$(LC_ALL=C readelf --program-headers "$binary" | sed -n 's/.*program interpreter: \(.*\)\]/\1/p')
+interpreter=$(LC_ALL=C readelf --program-headers "$binary" |
+    sed -n 's/.*program interpreter: \(.*\)\]/\1/p')
 folder=/lib64
 [[ -z $($cc -print-multiarch) ]] || folder=/lib/$triple
 queue=("$binary")
@@ -150,8 +157,8 @@ system() {
     done | sort --unique
 }
 digest_of() { sha256sum "$1" | cut -d ' ' -f 1; }
-system | jq --raw-input --null-input '[inputs | split(" ") | {name: .[0], version: .[1], architecture: .[2]}]' \
-    >"$work/system.json"
+system | jq --raw-input --null-input \
+    '[inputs | split(" ") | {name: .[0], version: .[1], architecture: .[2]}]' >"$work/system.json"
 jq --sort-keys --from-file "$root/hack/image.jq" \
     --arg name "$name" --arg digest "$digest" --arg binary "$(digest_of "$binary")" \
     --arg time "$(date --utc --date "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)" \

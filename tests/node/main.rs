@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests, too")]
 
+mod bill;
 mod report;
 mod steps;
 mod tenant;
 mod tools;
 
 use crate::report::Report;
-use crate::steps::Story;
+use crate::steps::{Story, explain};
 
 #[test]
 #[ignore = "needs a cluster that has the images: make e2e"]
@@ -17,7 +18,7 @@ fn a_release_is_installed_upgraded_removed_and_installed_again_without_a_second_
     let mut story = Story::begin();
     let told = story.tell(&mut report);
     if told.is_err() {
-        story.explain();
+        explain();
     }
     story.clean_up();
     println!("{report}");

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::bill;
 use crate::report::{Failed, Report};
 use crate::tenant::{self, Counts, Tenant, namespace};
 use crate::tools::{eventually, helm, is, items, json as get, kubectl, kubectl_with, text};
@@ -49,6 +50,7 @@ impl Story {
 
     /// All steps; ends at the first that fails.
     pub fn tell(&mut self, report: &mut Report) -> Result<(), Failed> {
+        report.step("the image's bill of materials", bill::check)?;
         let tenant = report.step("a simulated tenant runs as a pod", || {
             let tenant = Tenant::start()?;
             let saw = tenant.url();
@@ -227,29 +229,6 @@ impl Story {
         Ok(text(&export, "/status/jobId").to_owned())
     }
 
-    /// Prints what a person would look at first.
-    pub fn explain(&self) {
-        let looks: [&[&str]; 4] = [
-            &["get", "pods", "--all-namespaces", "--output", "wide"],
-            &["get", "aep", "--namespace", NAMESPACE, "--output", "wide"],
-            &["get", "events", "--all-namespaces"],
-            &[
-                "logs",
-                "--namespace",
-                RELEASE,
-                "--selector",
-                "app.kubernetes.io/name=aep-export-operator",
-                "--tail",
-                "40",
-                "--prefix",
-            ],
-        ];
-        for look in looks {
-            let shown = kubectl(look).unwrap_or_else(|error| error);
-            println!("\nkubectl {}\n{shown}", look.join(" "));
-        }
-    }
-
     /// Removes everything from a cluster that outlives this.
     pub fn clean_up(&self) {
         if on_own_node() {
@@ -301,6 +280,29 @@ impl Story {
             ]));
         }
         print!("{failures}");
+    }
+}
+
+/// Prints what a person would look at first.
+pub fn explain() {
+    let looks: [&[&str]; 4] = [
+        &["get", "pods", "--all-namespaces", "--output", "wide"],
+        &["get", "aep", "--namespace", NAMESPACE, "--output", "wide"],
+        &["get", "events", "--all-namespaces"],
+        &[
+            "logs",
+            "--namespace",
+            RELEASE,
+            "--selector",
+            "app.kubernetes.io/name=aep-export-operator",
+            "--tail",
+            "40",
+            "--prefix",
+        ],
+    ];
+    for look in looks {
+        let shown = kubectl(look).unwrap_or_else(|error| error);
+        println!("\nkubectl {}\n{shown}", look.join(" "));
     }
 }
 

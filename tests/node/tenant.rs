@@ -16,6 +16,8 @@ const PORT: u16 = 8099;
 pub struct Tenant {
     /// A name that the cluster's DNS knows.
     pub host: String,
+    /// The path of its admin API, through the API server: only the cluster reaches its pods.
+    admin: String,
 }
 
 /// What the ledger has counted.
@@ -71,7 +73,8 @@ impl Tenant {
                 Err(pod["status"].to_string())
             }
         })?;
-        Ok(Self { host })
+        let admin = format!("/api/v1/namespaces/{NAMESPACE}/pods/{POD}:{PORT}/proxy/_simulator");
+        Ok(Self { host, admin })
     }
 
     /// The URL that operators reach it by.
@@ -79,13 +82,8 @@ impl Tenant {
         format!("http://{}:{PORT}", self.host)
     }
 
-    /// Through the API server, since only the cluster reaches its pods.
-    fn path(what: &str) -> String {
-        format!("/api/v1/namespaces/{NAMESPACE}/pods/{POD}:{PORT}/proxy/_simulator/{what}")
-    }
-
-    fn put(what: &str, body: &Value) -> Result<(), String> {
-        let path = Self::path(what);
+    fn put(&self, what: &str, body: &Value) -> Result<(), String> {
+        let path = format!("{}/{what}", self.admin);
         kubectl_with(
             &["replace", "--raw", &path, "--filename", "-"],
             &body.to_string(),
@@ -96,16 +94,16 @@ impl Tenant {
     /// Jobs that begin from now on do not end by themselves, or do again.
     pub fn hold(&self, hold: bool) -> Result<(), String> {
         let outcome = if hold { "hold" } else { "succeed" };
-        Self::put("defaults", &json!({"outcome": outcome}))
+        self.put("defaults", &json!({"outcome": outcome}))
     }
 
     /// Lets a job that was held end.
     pub fn release(&self, job: &str) -> Result<(), String> {
-        Self::put(&format!("jobs/{job}"), &json!({"outcome": "release"}))
+        self.put(&format!("jobs/{job}"), &json!({"outcome": "release"}))
     }
 
     pub fn ledger(&self) -> Result<Value, String> {
-        let text = kubectl(&["get", "--raw", &Self::path("ledger")])?;
+        let text = kubectl(&["get", "--raw", &format!("{}/ledger", self.admin)])?;
         serde_json::from_str(&text).map_err(|error| error.to_string())
     }
 

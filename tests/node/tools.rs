@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// Longer than anything takes on a busy machine.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_mins(2);
 /// How often a condition is looked at.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -56,7 +56,7 @@ pub fn kubectl_with(arguments: &[&str], input: &str) -> Result<String, String> {
 
 /// `values` are for those subcommands that have `--values -` among their arguments.
 pub fn helm(arguments: &[&str], values: &str) -> Result<String, String> {
-    let helm = env::var("AEP_HELM_BIN").unwrap_or_else(|_| "helm".to_owned());
+    let helm = env::var("AEP_HELM_BIN").map_err(|error| format!("AEP_HELM_BIN: {error}"))?;
     run(&helm, arguments, Some(values))
 }
 

@@ -80,6 +80,7 @@ fn a_control_plane_is_real_and_leaves_nothing_behind_when_dropped() {
     fs::write(&policy, text).unwrap();
     let plane = start_with(&Options {
         audit_policy: Some(policy),
+        ..Options::default()
     });
     let directory = plane.layout().directory().to_owned();
     let supervisor = plane.supervisor_pid().unwrap();

@@ -14,7 +14,7 @@ use crate::support::{control_plane, eventually};
 
 /// Prints the namespace of processes that it is in, and `running` when a pod runs for which the
 /// strictest rules hold.
-const POD: &str = r#"
+const POD: &str = r"
 set -e
 readlink /proc/self/ns/pid
 kubectl apply -f - >&2 <<END
@@ -38,7 +38,7 @@ END
 kubectl wait pod/pod --namespace restricted --for condition=Ready --timeout 60s >&2
 echo running
 sleep 1000
-"#;
+";
 
 fn node(script: &str) -> Command {
     let mut command = control_plane();

@@ -15,7 +15,7 @@ use signal_hook::consts::SIGINT;
 use crate::children::exit_code;
 use crate::events::{Event, Events};
 use crate::failure::Failure;
-use crate::node::{self, Node, Role};
+use crate::node::{Node, NodeRequest, Role};
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub(crate) struct Request {
     #[arg(long, value_name = "FILE")]
     audit_policy: Option<PathBuf>,
     #[command(flatten)]
-    node: node::NodeRequest,
+    node: NodeRequest,
     /// The command and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -40,7 +40,7 @@ pub(crate) fn run(request: &Request) -> Result<ExitCode, Failure> {
         server: None,
     };
     match request.node.role() {
-        Role::Outside => request.node.enter(),
+        Role::Outside => NodeRequest::enter(),
         Role::None => {
             let mut plane = start(&options)?;
             // Only now: a Ctrl-C during the start ends this process, and the supervisor sees that.

@@ -1,7 +1,8 @@
 //! The node, in its namespaces.
 
+use std::fmt::Write as _;
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,7 +19,7 @@ use crate::failure::Failure;
 
 /// For each condition. A node is ready after some seconds; a machine that compiles at the same time
 /// takes a multiple of it.
-const READY_TIMEOUT: Duration = Duration::from_secs(120);
+const READY_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(100);
@@ -59,7 +60,7 @@ impl<'a> Node<'a> {
             ("containerd.toml", files::containerd()),
             ("kubelet.yaml", files::kubelet(&cgroup, &pod_logs)),
         ] {
-            write(&folder.join(name), text)?;
+            write_file(&folder.join(name), text)?;
         }
         for (binary, path) in assets.paths() {
             let link = folder.join("bin").join(binary.name());
@@ -184,16 +185,18 @@ impl<'a> Node<'a> {
         let layer = folder.join("layer.tar");
         tar(&layer, &self.folder.join("bin"), &[Binary::Pause.name()])?;
         let bytes = fs::read(&layer).map_err(Failure::io("read the pause image's layer"))?;
-        let digest: String = Sha256::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest = Sha256::digest(bytes);
+        let digest = digest.iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
             other => other,
         };
-        write(
+        write_file(
             &folder.join("config.json"),
             format!(
                 r#"{{"architecture": "{architecture}", "os": "linux",
@@ -201,7 +204,7 @@ impl<'a> Node<'a> {
 "rootfs": {{"type": "layers", "diff_ids": ["sha256:{digest}"]}}}}"#
             ),
         )?;
-        write(
+        write_file(
             &folder.join("manifest.json"),
             format!(
                 r#"[{{"Config": "config.json", "RepoTags": ["{}"], "Layers": ["layer.tar"]}}]"#,
@@ -230,7 +233,7 @@ fn mounts(folder: &Path) -> Result<(), Failure> {
             continue;
         }
         let source = settings.join(name.replace('/', "."));
-        write(&source, value.to_owned())?;
+        write_file(&source, value.to_owned())?;
         mount_bind(&source, &target)
             .map_err(|error| Failure::io(format!("mount on {}", target.display()))(error.into()))?;
     }
@@ -283,6 +286,6 @@ fn create(path: &Path) -> Result<(), Failure> {
     fs::create_dir_all(path).map_err(Failure::io(format!("create {}", path.display())))
 }
 
-fn write(path: &Path, text: String) -> Result<(), Failure> {
+fn write_file(path: &Path, text: String) -> Result<(), Failure> {
     fs::write(path, text).map_err(Failure::io(format!("write {}", path.display())))
 }

@@ -69,7 +69,7 @@ impl NodeRequest {
 
     /// Builds what a node needs, as there is no network in the namespaces, and runs this program
     /// again in them.
-    pub(crate) fn enter(&self) -> Result<ExitCode, Failure> {
+    pub(crate) fn enter() -> Result<ExitCode, Failure> {
         if !cfg!(target_os = "linux") || !geteuid().is_root() {
             return Err(Failure::NotRoot);
         }
