@@ -37,7 +37,7 @@ linker = $(if $(TARGET),CARGO_TARGET_$(shell echo $(TARGET) | tr a-z- A-Z_)_LINK
 
 image: ## Make the operator's image and its bill of materials in target/image (IMAGE=name; TARGET=Rust target)
 	@hack/control-plane/doctor.sh image
-	@$(linker) cargo build --release --bin aep-export-operator --quiet $(if $(TARGET),--target $(TARGET))
+	@$(linker) cargo build --release --workspace --bins --quiet $(if $(TARGET),--target $(TARGET))
 	@hack/image.sh target/$(TARGET)/release/aep-export-operator target/image
 
 e2e: build ## Take a Helm release through its life on a whole node, as root (KUBECONFIG=file, with kind in PATH: on that cluster)

@@ -21,7 +21,7 @@ use crate::node::{Node, NodeRequest, Role};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Request {
     /// Keep the control plane after COMMAND has ended, until Ctrl-C
-    #[arg(long, requires = "command")]
+    #[arg(long, requires = "command", conflicts_with = "node")]
     keep: bool,
     /// Let the API server write an audit log by this policy
     #[arg(long, value_name = "FILE")]

@@ -25,26 +25,19 @@ const KUBELET: &str = "/var/lib/kubelet";
 #[derive(Debug)]
 pub(crate) struct Traces {
     cgroup: String,
-    /// Whether there was none before.
-    made_kubelet: bool,
 }
 
 impl Traces {
     /// Removes what a node left whose process was killed, and makes the mount point of kubelet's
     /// folder.
     pub(crate) fn make() -> Result<Self, Failure> {
-        for path in cgroups(|name| name.strip_prefix(PREFIX).is_some_and(is_over)) {
+        for path in cgroups(|name| pid_of(name).is_some_and(|pid| !runs(pid))) {
             // Another one may be removing it.
             let _ = remove_cgroup(&path);
         }
-        let made_kubelet = match fs::create_dir(KUBELET) {
-            Ok(()) => true,
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
-            Err(error) => return Err(Failure::io(format!("create {KUBELET}"))(error)),
-        };
+        fs::create_dir_all(KUBELET).map_err(Failure::io(format!("create {KUBELET}")))?;
         let traces = Self {
             cgroup: format!("{PREFIX}{}", process::id()),
-            made_kubelet,
         };
         for hierarchy in hierarchies() {
             let path = hierarchy.join(&traces.cgroup);
@@ -60,19 +53,28 @@ impl Traces {
 
     /// Removes everything, after the namespaces have ended.
     pub(crate) fn remove(self) -> Result<(), Failure> {
-        if self.made_kubelet {
-            fs::remove_dir(KUBELET).map_err(Failure::io(format!("remove {KUBELET}")))?;
-        }
         for path in cgroups(|name| name == self.cgroup) {
             remove_cgroup(&path).map_err(Failure::io(format!("remove {}", path.display())))?;
+        }
+        // The mounts on a folder go with it, in all namespaces: not while another node runs.
+        if cgroups(|name| pid_of(name).is_some_and(runs)).is_empty() {
+            match fs::remove_dir(KUBELET) {
+                // That of a kubelet which is none of ours.
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
+                result => result.map_err(Failure::io(format!("remove {KUBELET}")))?,
+            }
         }
         Ok(())
     }
 }
 
-/// Whether the process whose id ends the name of a control group has ended.
-fn is_over(pid: &str) -> bool {
-    !Path::new("/proc").join(pid).exists()
+/// The process that a control group is named after.
+fn pid_of(cgroup: &str) -> Option<&str> {
+    cgroup.strip_prefix(PREFIX)
+}
+
+fn runs(pid: &str) -> bool {
+    Path::new("/proc").join(pid).exists()
 }
 
 /// The roots of the hierarchies of control groups: one, or one for each controller.
@@ -86,13 +88,24 @@ fn hierarchies() -> Vec<PathBuf> {
     found
 }
 
-/// Makes a control group. The one of processors and memory is of no use before it has some.
+/// Makes a control group. Where there is one hierarchy, it has the controllers that its parent
+/// passes on; where there are several, the one of processors and memory nodes is of no use before it
+/// has some.
 fn make_cgroup(path: &Path) -> io::Result<()> {
     fs::create_dir(path)?;
+    let parent = path.parent().unwrap_or(path);
+    let controllers = fs::read_to_string(parent.join("cgroup.controllers")).unwrap_or_default();
+    for controller in controllers.split_whitespace() {
+        // The kubelet names those that it lacks.
+        let _ = fs::write(
+            parent.join("cgroup.subtree_control"),
+            format!("+{controller}"),
+        );
+    }
     for name in ["cpuset.cpus", "cpuset.mems"] {
         let own = path.join(name);
-        let parents = path.parent().map(|parent| parent.join(name));
-        if let Some(parents) = parents.filter(|parents| parents.exists() && own.exists()) {
+        let parents = parent.join(name);
+        if parents.exists() && own.exists() {
             fs::write(own, fs::read(parents)?)?;
         }
     }
