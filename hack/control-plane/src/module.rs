@@ -7,8 +7,9 @@ use crate::assets::Binary;
 /// Static binaries without the paths of the machine that built them.
 const FLAGS: [&str; 2] = ["-mod=readonly", "-trimpath"];
 
-/// What containerd and runc can do without here: file systems that need libraries in C.
-const NODE_TAGS: &str = "urfave_cli_no_docs,no_btrfs,no_devmapper,no_zfs";
+/// What containerd and runc can do without here: file systems that need libraries in C, tracing, and
+/// shares of a processor's cache.
+const NODE_TAGS: &str = "urfave_cli_no_docs,no_btrfs,no_devmapper,no_zfs,no_tracing,no_rdt";
 
 /// A Go module of this folder. Its files are part of this crate's binaries, so that these work
 /// wherever they are moved to.
