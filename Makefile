@@ -12,7 +12,7 @@ export AEP_CONTROL_PLANE_BIN := $(RELEASE)/control-plane
 .PHONY: help demo test crash model mix bench image e2e chart-test lint generate doctor build
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: doctor build ## See exports run (KEEP=1: leave it running; CLUSTER=kubeconfig: on that cluster)
 	@hack/demo.sh

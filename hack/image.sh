@@ -151,7 +151,7 @@ system() {
         # Since /lib is a link, a package may know a file by its other name.
         package=$(owner "$path")
         [[ -n $package ]] || package=$(owner "${path#/usr}")
-        [[ $path != "$ca" ]] || package=ca-certificates
+        [[ $path != "$ca" ]] || package='ca-certificates'
         dpkg-query --show --showformat '${Package} ${Version} ${Architecture}\n' "$package" 2>/dev/null ||
             printf '%s unknown %s\n' "${path##*/}" "$architecture"
     done | sort --unique
