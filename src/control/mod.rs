@@ -14,6 +14,9 @@ pub mod events;
 pub mod export;
 mod finalizers;
 pub mod holds;
+#[cfg(test)]
+#[path = "../../tests/contract/kstatus.rs"]
+mod kstatus;
 mod listeners;
 mod namespaces;
 pub mod pass;

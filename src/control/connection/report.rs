@@ -157,7 +157,60 @@ pub(super) async fn announce(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use strum::IntoEnumIterator;
+
     use super::*;
+    use crate::control::kstatus::{Kstatus, kstatus};
+
+    #[test]
+    fn kstatus_reads_every_state_of_a_connection_as_it_is_meant() {
+        let connection: PlatformConnection = serde_json::from_value(json!({
+            "apiVersion": "aep-export.dev/v1alpha1",
+            "kind": "PlatformConnection",
+            "metadata": { "name": "prod", "generation": 3 },
+            "spec": {
+                "organizationId": "o@AdobeOrg", "sandbox": "prod",
+                "auth": { "oauthServerToServer": { "secretRef": { "name": "aep" } } },
+            },
+        }))
+        .unwrap();
+        let sandbox = platform::Sandbox {
+            name: "prod".into(),
+            kind: None,
+            state: None,
+            region: None,
+        };
+        for reason in Reason::iter() {
+            let cause = Cause::new(reason, "why");
+            for situation in [
+                Situation::Ready(sandbox.clone()),
+                Situation::Shaken(cause.clone()),
+                Situation::Waiting(cause.clone()),
+                Situation::Wrong(cause.clone()),
+                Situation::Leaving(cause.clone()),
+            ] {
+                let (wanted, deleted_at) = match &situation {
+                    Situation::Ready(_) => (Kstatus::Current, None),
+                    Situation::Shaken(_) | Situation::Waiting(_) => (Kstatus::InProgress, None),
+                    Situation::Wrong(_) => (Kstatus::Failed, None),
+                    Situation::Leaving(_) => (Kstatus::Terminating, Some("2026-11-01T00:00:00Z")),
+                };
+                let status = report(&connection, &situation, None, Timestamp::UNIX_EPOCH);
+                let mut object = json!({ "metadata": connection.metadata, "status": status });
+                if let Some(at) = deleted_at {
+                    object["metadata"]["deletionTimestamp"] = at.into();
+                }
+                assert_eq!(kstatus(&object), wanted, "{situation:?}");
+                object["metadata"]["generation"] = 4.into();
+                let edited = match wanted {
+                    Kstatus::Terminating => Kstatus::Terminating,
+                    _ => Kstatus::InProgress,
+                };
+                assert_eq!(kstatus(&object), edited, "edited since: {situation:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_token_that_stays_is_not_told_anew_for_a_second_of_the_clock() {

@@ -397,3 +397,6 @@ pub(super) async fn announce(
             .await;
     }
 }
+
+#[cfg(test)]
+mod tests;

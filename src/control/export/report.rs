@@ -7,15 +7,15 @@ use jiff::Timestamp;
 use super::{
     super::{Context, PassError, requests::latest},
     observe::Seen,
-    rows::{Row, goes_on, kept, row},
+    rows::{goes_on, kept, row},
     tell::tell_kept,
     wishes::{keep, managed},
 };
 use crate::{
     api::{
-        BatchStatus, Cancellation, CancelledBy, ConditionType, Desired, ExportError, ExportJob,
+        BatchStatus, Cancellation, CancelledBy, ConditionType, ExportError, ExportJob,
         ExportJobStatus, MESSAGE_LIMIT, PlatformTimings, Submission, SubmissionEvidence,
-        SubmissionOutcome, Tristate, cut, merge, whole_second,
+        SubmissionOutcome, cut, merge, whole_second,
     },
     decide::{
         Need,
@@ -39,27 +39,11 @@ pub(super) fn intended(export: &ExportJob, seen: &Seen, submission: Submission) 
 /// The status of an export that stands so.
 pub(super) fn project(export: &ExportJob, seen: &Seen, situation: &Situation) -> ExportJobStatus {
     let before = export.status.clone().unwrap_or_default();
-    let (Some(phase), Some(row)) = (situation.phase(), row(situation, export, seen)) else {
+    let sighting = &seen.facts.sighting;
+    let (Some(phase), Some(row)) = (situation.phase(), row(situation, export, sighting)) else {
         return before;
     };
-    let Row {
-        ready: (tristate, cause),
-        abnormal,
-        end,
-    } = row;
-    let mut desired = vec![Desired {
-        type_: ConditionType::Ready,
-        status: tristate,
-        reason: cause.reason,
-        message: cause.message.clone(),
-    }];
-    desired.extend(abnormal.map(|type_| Desired {
-        type_,
-        status: Tristate::True,
-        reason: cause.reason,
-        message: cause.message,
-    }));
-    desired.extend(end);
+    let mut desired = row.conditions();
     desired.extend(goes_on(export, situation));
     if let Situation::Ends(_) = situation {
         let Facts {

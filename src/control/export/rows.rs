@@ -2,7 +2,6 @@
 
 use jiff::SignedDuration;
 
-use super::observe::Seen;
 use crate::{
     api::{CancelledBy, ConditionType, Desired, ExportJob, Reason, Tristate},
     decide::{
@@ -18,7 +17,29 @@ pub(super) struct Row {
     pub(super) end: Vec<Desired>,
 }
 
-pub(super) fn row(situation: &Situation, export: &ExportJob, seen: &Seen) -> Option<Row> {
+impl Row {
+    /// The conditions that it has.
+    pub(super) fn conditions(self) -> Vec<Desired> {
+        let Self {
+            ready: (status, cause),
+            abnormal,
+            end,
+        } = self;
+        let Cause { reason, message } = cause;
+        let desired = |type_, status| Desired {
+            type_,
+            status,
+            reason,
+            message: message.clone(),
+        };
+        let mut conditions = vec![desired(ConditionType::Ready, status)];
+        conditions.extend(abnormal.map(|type_| desired(type_, Tristate::True)));
+        conditions.extend(end);
+        conditions
+    }
+}
+
+pub(super) fn row(situation: &Situation, export: &ExportJob, sighting: &Sighting) -> Option<Row> {
     let reconciling = |cause: Cause| {
         let (ready, abnormal) = ((Tristate::False, cause), Some(ConditionType::Reconciling));
         Some(Row {
@@ -58,7 +79,7 @@ pub(super) fn row(situation: &Situation, export: &ExportJob, seen: &Seen) -> Opt
             stalled(cause.clone())
         }
         Situation::Cancelling(cause) => reconciling(cause.clone()),
-        Situation::Ends(ending) => Some(end(ending, export, seen)),
+        Situation::Ends(ending) => Some(end(ending, export, sighting)),
         Situation::Foreign => stalled(Cause::new(
             Reason::ForeignStatus,
             "the status was made for another object (copied, restored or forged): nothing in \
@@ -84,8 +105,8 @@ fn suspended() -> Row {
     }
 }
 
-fn end(ending: &Ending, export: &ExportJob, seen: &Seen) -> Row {
-    let said = said(&seen.facts.sighting);
+fn end(ending: &Ending, export: &ExportJob, sighting: &Sighting) -> Row {
+    let said = said(sighting);
     let failed = |cause: Cause| Row {
         ready: (Tristate::False, cause.clone()),
         abnormal: Some(ConditionType::Stalled),
@@ -218,3 +239,6 @@ pub(super) fn kept(managed: Option<&str>, keep: Option<SignedDuration>) -> Optio
         message: cause.message,
     })
 }
+
+#[cfg(test)]
+mod tests;
