@@ -1,0 +1,3 @@
+-- For good: an export that was cancelled stays so.
+obj.spec.cancel = true
+return obj
