@@ -8,11 +8,13 @@
 mod admission;
 mod budget;
 mod connection;
+mod contract;
 mod crash;
 mod dataset;
 mod deletion;
 mod discrepancies;
 mod disturbed;
+mod gitops;
 mod harness;
 mod leader;
 mod life;

@@ -4,7 +4,11 @@ use aep_export_operator::api::{ExportJob, SubmissionEvidence, SubmissionOutcome}
 use serde_json::json;
 
 use super::{Case, brief_world, in_doubt, submission};
-use crate::harness::{World, condition, eventually, reason};
+use crate::{
+    contract::kstatus::Kstatus,
+    gitops::Record,
+    harness::{World, condition, eventually, reason},
+};
 
 fn is_ambiguous(export: &ExportJob) -> bool {
     reason(export, "Stalled") == "SubmissionAmbiguous"
@@ -146,4 +150,17 @@ async fn a_job_with_our_id_that_shows_at_last_ends_the_question_by_itself() {
         submission(&export).evidence,
         Some(SubmissionEvidence::RequestId)
     );
+}
+
+#[tokio::test]
+async fn a_question_to_a_person_is_a_failure_to_kstatus_and_to_argo_cd() {
+    let world = brief_world("asked", &[]).await;
+    let record = Record::begin(&world);
+    let (_case, _, _) = ambiguous(&world, "asked").await;
+    let asked = "Ambiguous SubmissionAmbiguous";
+    record.until("ExportJob", "asked", asked).await;
+    let states = record.end().await;
+    assert_eq!(states[&format!("ExportJob {asked}")], Kstatus::Failed);
+    let doubt = states["ExportJob Submitting SubmissionInDoubt"];
+    assert_eq!(doubt, Kstatus::InProgress);
 }
