@@ -276,6 +276,13 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
+/// The documents with tables of tests, and how many each names at the least.
+const NAMING_TESTS: [(&str, usize); 3] = [
+    ("docs/gitops.md", 15),
+    ("docs/reliability.md", 50),
+    ("docs/security.md", 20),
+];
+
 #[test]
 fn every_test_that_a_document_names_is_there() {
     let text: String = ["tests", "src"]
@@ -284,17 +291,88 @@ fn every_test_that_a_document_names_is_there() {
         .filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();
-    let document = read("docs/reliability.md");
-    // A test is a sentence, and nothing else in code there has as many words.
-    let named = document
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|code| code.matches('_').count() > 3);
-    let mut count = 0;
-    for name in named {
-        assert!(text.contains(&format!("fn {name}(")), "no test {name}");
-        count += 1;
+    for (path, least) in NAMING_TESTS {
+        let document = read(path);
+        // A test is a sentence, and nothing else in code there has as many words.
+        let named = document
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|code| code.matches('_').count() > 3);
+        let mut count = 0;
+        for name in named {
+            assert!(text.contains(&format!("fn {name}(")), "{path}: no {name}");
+            count += 1;
+        }
+        assert!(count >= least, "{path}: {count}");
     }
-    assert!(count > 50, "{count}");
+}
+
+/// The code words in a cell of a table.
+fn code_words(cell: &str) -> Vec<String> {
+    let words = cell.split('`').skip(1).step_by(2);
+    words.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_right_has_a_row_with_its_reason_and_no_row_is_of_another_right() {
+    let roles: Vec<Value> = serde_saphyr::from_multiple(&read("deploy/rbac.yaml")).unwrap();
+    let words = |rule: &Value, key: &str| -> Vec<String> {
+        serde_json::from_value(rule[key].clone()).unwrap()
+    };
+    let mut granted = BTreeSet::new();
+    let rules = roles.iter().filter_map(|role| role["rules"].as_array());
+    for rule in rules.flatten() {
+        for resource in words(rule, "resources") {
+            let rights = words(rule, "verbs").into_iter();
+            granted.extend(rights.map(|verb| (resource.clone(), verb)));
+        }
+    }
+    let mut told = BTreeSet::new();
+    let section = section("docs/security.md", "Rights");
+    for line in section.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
+        let [resources, verbs, reason] = cells[..] else {
+            panic!("{line}");
+        };
+        assert!(reason.trim().len() > 10, "{line}");
+        for resource in code_words(resources) {
+            for verb in code_words(verbs) {
+                let right = (resource.clone(), verb);
+                assert!(told.insert(right), "twice: {line}");
+            }
+        }
+    }
+    assert_eq!(told, granted);
+}
+
+#[test]
+fn every_dependency_is_of_the_registry_and_has_a_checksum() {
+    let lock = read("Cargo.lock");
+    let (mut own, mut others) = (Vec::new(), 0);
+    for package in lock.split("[[package]]\n").skip(1) {
+        let value = |key: &str| {
+            let lines = package.lines();
+            let mut values = lines.filter_map(|line| line.strip_prefix(&format!("{key} = ")));
+            values.next().map(|value| value.trim_matches('"'))
+        };
+        let name = value("name").unwrap();
+        match (value("source"), value("checksum")) {
+            (None, None) => own.push(name),
+            (Some(source), Some(checksum)) => {
+                let registry = "registry+https://github.com/rust-lang/crates.io-index";
+                assert_eq!(source, registry, "{name}");
+                assert_eq!(checksum.len(), 64, "{name}");
+                others += 1;
+            }
+            (source, checksum) => panic!("{name}: {source:?} {checksum:?}"),
+        }
+    }
+    assert!(others > 100, "{others}");
+    // The packages of this workspace: the one at its root, and a folder each.
+    let manifest = read("Cargo.toml");
+    let (_, members) = manifest.split_once("members = [").unwrap();
+    let members = members.split_once(']').unwrap().0.split(',');
+    let members = members.filter(|member| !member.trim().is_empty()).count();
+    assert_eq!(own.len(), members + 1, "{own:?}");
 }

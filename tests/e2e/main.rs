@@ -22,6 +22,7 @@ mod lifecycle;
 mod process;
 mod reliability;
 mod samples;
+mod security;
 mod shards;
 mod soak;
 mod stale;

@@ -147,14 +147,14 @@ impl World {
             .arg("run")
             .args(["--admin-address", &format!("127.0.0.1:{admin_port}")])
             .args(["--watch-namespaces", &self.namespace])
-            .args(["--allowed-hosts", "127.0.0.1", "--allow-http"])
-            .args(["--log-filter", "info,aep_export_operator=debug"]);
-        for polls in [
+            .args(["--allowed-hosts", "127.0.0.1", "--allow-http"]);
+        for defaults in [
+            ["--log-filter", "info,aep_export_operator=debug"],
             ["--poll-interval-min", "100ms"],
             ["--poll-interval-max", "200ms"],
         ] {
-            if !flags.contains(&polls[0]) {
-                command.args(polls);
+            if !flags.contains(&defaults[0]) {
+                command.args(defaults);
             }
         }
         command.args(flags);
