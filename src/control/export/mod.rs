@@ -171,6 +171,9 @@ async fn act(
         Effect::Expire => stop::expire(export, context, seen).await,
         Effect::Release => release(export, context, seen, situation).await,
         Effect::CheckDataset(id) => {
+            if let Some(wait) = submit::await_leave(export, context, seen, memory).await? {
+                return Ok(wait);
+            }
             memory.dataset = Some(check_dataset(seen, &id).await);
             Ok(step(export.clone()))
         }

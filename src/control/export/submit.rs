@@ -58,13 +58,8 @@ pub(super) async fn intend(
     let Some(tenant) = &seen.tenant else {
         return Err(PassError::Incomplete("connection"));
     };
-    match turn::leave(export, context, seen, tenant) {
-        Leave::Granted(permit) => memory.permit = Some(permit),
-        Leave::Waits(cause) => {
-            report_waiting(export, context, seen, cause).await?;
-            return Ok(Next::Rest(Some(turn::watchdog())));
-        }
-        Leave::Soon(wait) => return Ok(Next::Rest(Some(wait))),
+    if let Some(wait) = await_leave(export, context, seen, memory).await? {
+        return Ok(wait);
     }
     if let Err(error) = tenant.platform.authenticate().await {
         shared.governor.left(uid);
@@ -109,6 +104,32 @@ pub(super) async fn intend(
             shared.governor.left(uid);
             Err(error)
         }
+    }
+}
+
+/// Has leave to submit in hand, unless it is waited for: then how.
+pub(super) async fn await_leave(
+    export: &ExportJob,
+    context: &Context,
+    seen: &Seen,
+    memory: &mut Memory,
+) -> Result<Option<Next>, PassError> {
+    if memory.permit.is_some() {
+        return Ok(None);
+    }
+    let Some(tenant) = &seen.tenant else {
+        return Err(PassError::Incomplete("connection"));
+    };
+    match turn::leave(export, context, seen, tenant) {
+        Leave::Granted(permit) => {
+            memory.permit = Some(permit);
+            Ok(None)
+        }
+        Leave::Waits(cause) => {
+            report_waiting(export, context, seen, cause).await?;
+            Ok(Some(Next::Rest(Some(turn::watchdog()))))
+        }
+        Leave::Soon(wait) => Ok(Some(Next::Rest(Some(wait)))),
     }
 }
 

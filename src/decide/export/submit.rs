@@ -110,9 +110,6 @@ pub(super) fn submit(facts: &Facts, attempt: i64) -> Plan {
         Need::Wrong(cause) => return rest(Situation::Blocked(cause.clone())),
         Need::Met(destination) => destination,
     };
-    if let DatasetCheck::Due(dataset) = &destination.dataset {
-        return plan(Situation::Submitting, Effect::CheckDataset(dataset.clone()));
-    }
     // With request ids that are shown, any number of submissions can be told apart. Without, one
     // at a time.
     if facts.echo != Echo::Yes && !facts.rivals.is_empty() {
@@ -120,6 +117,11 @@ pub(super) fn submit(facts: &Facts, attempt: i64) -> Plan {
     }
     if let Some(plan) = look_first(facts, destination, attempt) {
         return plan;
+    }
+    // Last of all that asks the platform: it is done with the turn of the request in hand, since what
+    // waits for its turn would look at each wake-up, and take the calls that others wait for.
+    if let DatasetCheck::Due(dataset) = &destination.dataset {
+        return plan(Situation::Submitting, Effect::CheckDataset(dataset.clone()));
     }
     // The finalizer is there before the first write to the platform can be.
     if facts.finalizer == Finalizer::Absent {
