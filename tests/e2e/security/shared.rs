@@ -29,10 +29,8 @@ async fn connect(world: &World, spec: &Value) {
 }
 
 /// Two namespaces with the same credential have one budget, and take turns in it.
-#[tokio::test]
-async fn a_flood_of_one_namespace_does_not_hold_up_another_with_the_same_credential() {
-    let (other, flooded) = two_namespaces("flood").await;
-    let spec = export_into("profiles");
+async fn flood(name: &str, spec: Value) {
+    let (other, flooded) = two_namespaces(name).await;
     seed_dataset(&flooded.simulator, DATASET).await;
     let mut shared = flooded.connection_spec();
     shared["budget"] = json!({ "requestsPerMinute": 120, "maxRunningExports": 1_000 });
@@ -60,4 +58,19 @@ async fn a_flood_of_one_namespace_does_not_hold_up_another_with_the_same_credent
     );
     let summary = flooded.simulator.get("summary").await;
     assert_eq!(summary["createdOverOne"], 0, "{summary:#}");
+}
+
+#[tokio::test]
+async fn a_flood_of_one_namespace_does_not_hold_up_another_with_the_same_credential() {
+    flood("flood", export_into("profiles")).await;
+}
+
+/// A dataset that is named by its id is looked at before each export into it.
+#[tokio::test]
+async fn a_flood_of_exports_that_look_at_their_dataset_first_holds_up_no_other_namespace() {
+    let by_id = json!({
+        "connectionRef": { "name": "prod" },
+        "export": { "destination": { "datasetId": DATASET } },
+    });
+    flood("flood-by-id", by_id).await;
 }
