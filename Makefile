@@ -8,8 +8,9 @@ RELEASE := $(CURDIR)/target/release
 export AEP_EXPORT_OPERATOR_BIN := $(RELEASE)/aep-export-operator
 export AEP_SIMULATOR_BIN := $(RELEASE)/aep-simulator
 export AEP_CONTROL_PLANE_BIN := $(RELEASE)/control-plane
+export AEP_RBAC_CHECK_BIN := $(RELEASE)/rbac-check
 
-.PHONY: help demo test crash model mix bench image e2e chart-test lint generate doctor build
+.PHONY: help demo test rbac-check crash model mix bench image e2e chart-test lint generate doctor build
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -19,6 +20,9 @@ demo: doctor build ## See exports run (KEEP=1: leave it running; CLUSTER=kubecon
 
 test: doctor build lint ## Run every test that needs no root
 	@hack/test.sh
+
+rbac-check: doctor build ## Compare the rights that the operator has with those that the end-to-end tests use
+	@TARGETS='--test e2e' hack/test.sh
 
 model: ## Try every interleaving of leaders, objects and faults (minutes; the last line is the sum)
 	@hack/model.sh

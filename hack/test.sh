@@ -1,13 +1,24 @@
 #!/usr/bin/env bash
-# Runs every test of the workspace on one control plane, and adds up what cargo says of each binary.
-# `make test` builds what this needs and calls it; arguments go to cargo test.
+# Runs every test of the workspace on one control plane, adds up what cargo says of each binary, and
+# compares the rights that the operators used with those that they have. `make test` builds what this
+# needs and calls it; arguments go to cargo test, and then rights are not compared.
+#
+# TARGETS='--test e2e'   only these of cargo's targets
 set -uo pipefail
 
-log=$(mktemp)
-trap 'rm -f -- "$log"' EXIT
-"$AEP_CONTROL_PLANE_BIN" run -- \
-    cargo test --workspace --lib --bins --tests --no-fail-fast "$@" 2>&1 | tee "$log"
+read -ra targets <<<"${TARGETS:---workspace --lib --bins --tests}"
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+export AUDIT_COPY=$work/audit.log
+# The folder of the control plane goes with it, and the audit log is in it.
+"$AEP_CONTROL_PLANE_BIN" run --audit-policy hack/rbac-check/audit-policy.yaml -- \
+    bash -c 'cargo test "$@"; status=$?; cp -- "$AEP_CONTROL_PLANE_DIR/audit.log" "$AUDIT_COPY"; exit "$status"' \
+    test "${targets[@]}" --no-fail-fast "$@" 2>&1 | tee "$work/log"
 status=$?
 awk '/^test result:/ { passed += $4; failed += $6; skipped += $8 }
-     END { printf "tests: %d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$log"
+     END { printf "tests: %d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$work/log"
+if [[ $# -eq 0 ]]; then
+    "$AEP_RBAC_CHECK_BIN" --roles deploy/rbac.yaml --account operator --audit-log "$AUDIT_COPY" ||
+        { ((status)) || status=1; }
+fi
 exit "$status"
