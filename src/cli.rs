@@ -7,7 +7,11 @@ use jiff::SignedDuration;
 
 use crate::{
     api::ExportDeletionPolicy,
-    control::{Settings, shard::Shard},
+    control::{
+        Settings,
+        reach::{OPERATOR, of_class},
+        shard::Shard,
+    },
     decide::{
         Windows,
         export::{Delays, Limits},
@@ -22,9 +26,6 @@ use crate::{
 const ADOBE_HOSTS: &str = "platform.adobe.io,platform-va7.adobe.io,platform-nld2.adobe.io,\
 platform-aus5.adobe.io,platform-can2.adobe.io,platform-gbr9.adobe.io,platform-stage.adobe.io,\
 ims-na1.adobelogin.com,ims-na1-stg1.adobelogin.com";
-
-/// The name of the lease.
-const LEASE: &str = "aep-export-operator";
 
 /// Runs Adobe Experience Platform profile exports from Kubernetes objects.
 #[derive(Clone, Debug, Parser)]
@@ -73,6 +74,10 @@ pub struct RunArgs {
     /// Serve only the objects whose labels match, as kubectl's -l has them. Absent: all.
     #[arg(long, value_name = "SELECTOR")]
     pub shard_selector: Option<Shard>,
+    /// Serve the connections with this controllerClass, and all that uses them. Absent: those
+    /// without one.
+    #[arg(long, value_name = "CLASS", value_parser = class)]
+    pub controller_class: Option<String>,
     /// This cluster's identity, which tells its exports from those of others: never to be changed,
     /// nor to be that of another cluster. Absent: the UID of the namespace kube-system, which takes
     /// the right to read that.
@@ -143,7 +148,7 @@ pub struct RunArgs {
     /// Act only while this process holds the lease, so that several can run.
     #[arg(long)]
     pub leader_elect: bool,
-    /// The lease's name. Absent: aep-export-operator, and a suffix for each shard.
+    /// The lease's name. Absent: aep-export-operator, and a suffix for each shard and class.
     #[arg(long, value_name = "NAME")]
     pub lease_name: Option<String>,
     /// The lease's namespace. Absent: that of the pod, or of the kubeconfig.
@@ -194,6 +199,8 @@ pub struct Run {
     pub namespaces: Vec<String>,
     /// Which objects in them; none: all.
     pub shard: Option<Shard>,
+    /// By connections of which class; none: of those without.
+    pub class: Option<String>,
     /// The cluster's identity; none: it is read.
     pub cluster: Option<String>,
     /// What the passes take.
@@ -219,6 +226,7 @@ impl RunArgs {
             admin_address,
             watch_namespaces,
             shard_selector: shard,
+            controller_class: class,
             cluster_id: cluster,
             allowed_hosts,
             allow_http,
@@ -275,7 +283,7 @@ impl RunArgs {
             .collect::<Result<_, _>>()?;
         let terms = terms(lease_duration, lease_renew_deadline, lease_renew_period)?;
         let election = lease::Settings {
-            name: lease_name.unwrap_or_else(|| lease_of(shard.as_ref())),
+            name: lease_name.unwrap_or_else(|| lease_of(shard.as_ref(), class.as_deref())),
             namespace: lease_namespace,
             terms,
         };
@@ -301,6 +309,7 @@ impl RunArgs {
             admin_address,
             namespaces: watch_namespaces,
             shard,
+            class,
             cluster,
             settings,
             intervals,
@@ -320,9 +329,21 @@ fn identity(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// The lease of a shard, or of all objects: who serves others does not wait for it.
-fn lease_of(shard: Option<&Shard>) -> String {
-    shard.map_or_else(|| LEASE.to_owned(), |shard| shard.lease(LEASE))
+/// Reads the class of an operator, as a connection has it.
+fn class(text: &str) -> Result<String, &'static str> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let ends_well = !text.starts_with('-') && !text.ends_with('-');
+    if (1..=63).contains(&text.len()) && text.chars().all(fits) && ends_well {
+        Ok(text.to_owned())
+    } else {
+        Err("write up to 63 lower-case letters, digits and hyphens, as blue")
+    }
+}
+
+/// The lease of a shard and a class, or of all objects: who serves others does not wait for it.
+fn lease_of(shard: Option<&Shard>, class: Option<&str>) -> String {
+    let name = shard.map_or_else(|| OPERATOR.to_owned(), |shard| shard.lease(OPERATOR));
+    of_class(&name, class)
 }
 
 /// The times of a lease; a holder has stopped before another may take over.
@@ -481,6 +502,39 @@ mod tests {
         assert!(names[0].starts_with("aep-export-operator-"), "{names:?}");
         let flags = [elect, "--shard-selector", "team=a", "--lease-name", "mine"];
         assert_eq!(lease_name(&flags), "mine");
+    }
+
+    #[test]
+    fn a_class_has_a_lease_of_its_own_that_no_shard_has() {
+        let elect = "--leader-elect";
+        let names = [
+            lease_name(&[elect]),
+            lease_name(&[elect, "--controller-class", "blue"]),
+            lease_name(&[elect, "--controller-class", "green"]),
+            lease_name(&[elect, "--shard-selector", "a=b"]),
+            lease_name(&[
+                elect,
+                "--shard-selector",
+                "a=b",
+                "--controller-class",
+                "blue",
+            ]),
+        ];
+        assert_eq!(names[1], "aep-export-operator.blue");
+        assert_eq!(names[4], "aep-export-operator-42144f39.blue");
+        let different: std::collections::BTreeSet<&String> = names.iter().collect();
+        assert_eq!(different.len(), names.len(), "{names:?}");
+    }
+
+    #[test]
+    fn a_class_that_no_connection_can_have_is_refused_with_the_flags_name() {
+        let long = "a".repeat(64);
+        for class in ["", "Blue", "a.b", "-a", "a-", long.as_str()] {
+            let flag = format!("--controller-class={class}");
+            let args = ["aep-export-operator", "run", &flag];
+            let error = Cli::try_parse_from(args).unwrap_err().to_string();
+            assert!(error.contains("--controller-class"), "{error}");
+        }
     }
 
     #[test]

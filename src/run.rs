@@ -130,6 +130,7 @@ async fn operate(run: Run) -> Result<(), RunError> {
         admin_address,
         namespaces,
         shard,
+        class,
         cluster,
         settings,
         intervals,
@@ -162,6 +163,7 @@ async fn operate(run: Run) -> Result<(), RunError> {
         version = env!("CARGO_PKG_VERSION"),
         admin = %listener.local_addr()?,
         shard = shard.as_ref().map(Shard::text),
+        class,
         "started"
     );
     let readiness = Arc::new(OnceLock::new());
@@ -181,7 +183,7 @@ async fn operate(run: Run) -> Result<(), RunError> {
             Election::begin(client, lease, &namespace, leadership.clone())
         });
         let (submissions, board) = polling(intervals);
-        let reach = Arc::new(Reach::new(client.clone(), namespaces.clone(), shard));
+        let reach = Arc::new(Reach::new(client.clone(), namespaces.clone(), shard, class));
         let process = Process {
             client,
             cluster,

@@ -84,6 +84,11 @@ fn every_kind_has_its_names_its_scope_and_the_category() {
     assert_eq!(
         json!(shown),
         json!({
+            // `kubectl delete aep --all` does not reach what namespaces share.
+            "ClusterPlatformConnection": [
+                "clusterplatformconnections.aep-export.dev", "clusterplatformconnection",
+                ["caepconn"], null, "Cluster"
+            ],
             "ExportJob": [
                 "exportjobs.aep-export.dev", "exportjob", ["aepjob"], ["aep"], "Namespaced"
             ],
@@ -176,8 +181,10 @@ fn the_columns_of_an_export_tell_its_life() {
 
 #[test]
 fn the_columns_of_a_connection_tell_whether_it_works_and_where_it_goes() {
+    let shared = columns("ClusterPlatformConnection");
+    assert_eq!(shared, columns("PlatformConnection"));
     assert_eq!(
-        columns("PlatformConnection"),
+        shared,
         [
             "Ready: string .status.conditions[?(@.type==\"Ready\")].status",
             "Sandbox: string .spec.sandbox",
@@ -223,4 +230,5 @@ fn exports_and_datasets_can_be_selected_by_what_they_belong_to() {
     );
     assert_eq!(selectable("ProfileDataset"), [".spec.connectionRef.name"]);
     assert!(selectable("PlatformConnection").is_empty());
+    assert!(selectable("ClusterPlatformConnection").is_empty());
 }

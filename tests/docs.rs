@@ -10,7 +10,7 @@ use std::{
 };
 
 use aep_export_operator::{
-    api::{self, ExportJob, PlatformConnection, ProfileDataset, Reason},
+    api::{self, ClusterPlatformConnection, ExportJob, PlatformConnection, ProfileDataset, Reason},
     cli::Cli,
     metrics::{LetGo, Metrics, Moment},
     platform::CallRecord,
@@ -239,6 +239,9 @@ fn every_object_in_a_document_can_be_read_as_its_kind() {
                     "ExportJob" => same::<ExportJob>(&object, &place),
                     "ProfileDataset" => same::<ProfileDataset>(&object, &place),
                     "PlatformConnection" => same::<PlatformConnection>(&object, &place),
+                    "ClusterPlatformConnection" => {
+                        same::<ClusterPlatformConnection>(&object, &place);
+                    }
                     _ => continue,
                 }
                 kinds.insert(kind);

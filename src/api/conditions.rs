@@ -80,6 +80,10 @@ pub enum Reason {
     DatasetStalled,
     /// What the object names is there, and of another shard.
     OtherShard,
+    /// The connection of the cluster does not select this namespace.
+    NamespaceNotAllowed,
+    /// The operator serves single namespaces, and sees no connections of the cluster.
+    ClusterConnectionsNotServed,
     // A dataset.
     /// The dataset is there and matches.
     Available,

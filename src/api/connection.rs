@@ -58,6 +58,9 @@ use super::SecretRef;
     validation = Rule::new("(has(self.endpoints) && has(self.endpoints.platform) ? self.endpoints.platform : 'https://platform.adobe.io') == (has(oldSelf.endpoints) && has(oldSelf.endpoints.platform) ? oldSelf.endpoints.platform : 'https://platform.adobe.io') && (has(self.endpoints) && has(self.endpoints.ims) ? self.endpoints.ims : 'https://ims-na1.adobelogin.com') == (has(oldSelf.endpoints) && has(oldSelf.endpoints.ims) ? oldSelf.endpoints.ims : 'https://ims-na1.adobelogin.com')")
         .message("endpoints are immutable: create another PlatformConnection for other endpoints")
         .field_path(".endpoints").reason(Reason::FieldValueForbidden),
+    validation = Rule::new("has(self.controllerClass) == has(oldSelf.controllerClass) && (!has(self.controllerClass) || self.controllerClass == oldSelf.controllerClass)")
+        .message("controllerClass is immutable: create another PlatformConnection for another operator")
+        .field_path(".controllerClass").reason(Reason::FieldValueForbidden),
 )]
 pub struct PlatformConnectionSpec {
     /// The organisation's id, as `745F37C35E4B776E0A49421B@AdobeOrg`. Immutable.
@@ -80,6 +83,13 @@ pub struct PlatformConnectionSpec {
     /// credential share one budget, and the lowest of their numbers holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
+    /// Which operator serves this connection and all that uses it: the one with this
+    /// `--controller-class`. Absent: the one without. Immutable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')")
+        .message("write the class as the operator's --controller-class has it: lower-case letters, digits and hyphens, as blue"))]
+    pub controller_class: Option<String>,
 }
 
 /// How the operator authenticates: exactly one member.
@@ -229,7 +239,68 @@ const REQUESTS_PER_MINUTE: u32 = 120;
 /// The default of `budget.maxRunningExports`.
 const MAX_RUNNING_EXPORTS: u32 = 10;
 
+/// What a connection of either kind says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms<'a> {
+    /// The organisation.
+    pub organization_id: &'a str,
+    /// The sandbox.
+    pub sandbox: &'a str,
+    /// The credential. (The rule of the API lets one member of `auth` be there; an object stored
+    /// without that rule has none.)
+    pub access: Option<Access<'a>>,
+    /// The hosts to call.
+    pub endpoints: Option<&'a Endpoints>,
+    /// How much of the credential's quota may be used.
+    pub budget: Option<Budget>,
+    /// Which operator serves it.
+    pub controller_class: Option<&'a str>,
+}
+
+/// Where a credential is, and what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access<'a> {
+    /// The Secret's name.
+    pub secret: &'a str,
+    /// The Secret's namespace; none: the connection's own.
+    pub namespace: Option<&'a str>,
+    /// What the Secret holds.
+    pub form: Form<'a>,
+}
+
+/// What a credential is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form<'a> {
+    /// An OAuth server-to-server credential, with the scopes to ask for.
+    OAuthServerToServer(Option<&'a [String]>),
+    /// An access token made elsewhere.
+    AccessToken,
+}
+
 impl PlatformConnectionSpec {
+    /// What it says, as a connection of either kind.
+    #[must_use]
+    pub fn terms(&self) -> Terms<'_> {
+        let Self {
+            organization_id,
+            sandbox,
+            auth,
+            endpoints,
+            budget,
+            controller_class,
+        } = self;
+        Terms {
+            organization_id,
+            sandbox,
+            access: auth.access(),
+            endpoints: endpoints.as_ref(),
+            budget: *budget,
+            controller_class: controller_class.as_deref(),
+        }
+    }
+}
+
+impl Terms<'_> {
     /// Calls in any minute, with the default. (The API's rule keeps it at 1 at least.)
     #[must_use]
     pub fn requests_per_minute(&self) -> u32 {
@@ -250,12 +321,17 @@ fn count(number: Option<i32>, default: u32) -> u32 {
 }
 
 impl Auth {
-    /// The name of the Secret that holds the credential. (The rule of the API lets one member be
-    /// there; an object stored without that rule has none.)
-    #[must_use]
-    pub fn secret_name(&self) -> Option<&str> {
-        let oauth = self.oauth_server_to_server.as_ref().map(|a| &a.secret_ref);
-        let token = self.access_token.as_ref().map(|a| &a.secret_ref);
-        oauth.or(token).map(|secret| secret.name.as_str())
+    fn access(&self) -> Option<Access<'_>> {
+        let oauth = self.oauth_server_to_server.as_ref().map(|oauth| Access {
+            secret: &oauth.secret_ref.name,
+            namespace: None,
+            form: Form::OAuthServerToServer(oauth.scopes.as_deref()),
+        });
+        let token = self.access_token.as_ref().map(|token| Access {
+            secret: &token.secret_ref.name,
+            namespace: None,
+            form: Form::AccessToken,
+        });
+        oauth.or(token)
     }
 }

@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
-use super::{ExportJob, PlatformConnection, ProfileDataset};
+use super::{ClusterPlatformConnection, ExportJob, PlatformConnection, ProfileDataset};
 
 /// A CRD could not be made: an error of this program, found by its tests.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,7 @@ const KNOWN_FORMATS: [&str; 4] = ["int32", "int64", "double", "date-time"];
 pub fn crds() -> Result<Vec<(String, CustomResourceDefinition)>, CrdError> {
     [
         PlatformConnection::crd(),
+        ClusterPlatformConnection::crd(),
         ProfileDataset::crd(),
         ExportJob::crd(),
     ]

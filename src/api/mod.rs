@@ -3,6 +3,7 @@
 //! The doc comments of this module are the reference that `kubectl explain` shows. The CRDs in
 //! `crds/` are generated from it (`aep-export-operator crd`).
 
+mod cluster_connection;
 pub mod conditions;
 mod connection;
 mod crds;
@@ -12,13 +13,17 @@ mod export_status;
 mod markdown;
 mod reference;
 
+pub use cluster_connection::{
+    ClusterAccessToken, ClusterAuth, ClusterOAuthServerToServer, ClusterPlatformConnection,
+    ClusterPlatformConnectionSpec, LabelOperator, LabelRequirement, LabelValue, NamespaceSelector,
+};
 pub use conditions::{
     ConditionType, Desired, MESSAGE_LIMIT, Reason, Tristate, cut, find, is_true, merge,
     whole_second,
 };
 pub use connection::{
-    AccessToken, Auth, Budget, BudgetStatus, Endpoints, OAuthServerToServer, PlatformConnection,
-    PlatformConnectionSpec, PlatformConnectionStatus, SandboxStatus,
+    Access, AccessToken, Auth, Budget, BudgetStatus, Endpoints, Form, OAuthServerToServer,
+    PlatformConnection, PlatformConnectionSpec, PlatformConnectionStatus, SandboxStatus, Terms,
 };
 pub use crds::{CrdError, crds, to_yaml};
 pub use dataset::{
@@ -37,7 +42,9 @@ pub use export_status::{
     SubmissionOutcome, Target,
 };
 pub use markdown::to_markdown;
-pub use reference::{ConnectionKind, ConnectionRef, ConnectionStatusRef, SecretRef};
+pub use reference::{
+    ClusterSecretRef, ConnectionKey, ConnectionKind, ConnectionRef, ConnectionStatusRef, SecretRef,
+};
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -48,7 +55,8 @@ pub const GROUP: &str = "aep-export.dev";
 pub const VERSION: &str = "v1alpha1";
 /// The finalizer that holds an `ExportJob` while something of it may run in the platform.
 pub const EXPORT_FINALIZER: &str = "aep-export.dev/export";
-/// The finalizer that holds a `PlatformConnection` while something begun with it is not finished.
+/// The finalizer that holds a connection of either kind while something begun with it is not
+/// finished.
 pub const CONNECTION_FINALIZER: &str = "aep-export.dev/connection";
 /// The finalizer that holds a `ProfileDataset` while an export runs into it, or while its dataset
 /// is to be deleted with it.

@@ -363,6 +363,8 @@ impl Claims {
             .iter()
             .filter_map(|export| Some((export.uid()?, Record::of(export, claim(export)?))))
             .collect();
+        let own = inner.records.namespace(uid);
+        let reader = own.as_deref();
         let known = inner.records.iter();
         let unlisted = known.filter(|(other, _)| !listed.contains_key(*other));
         let listed = listed.iter().map(|(uid, record)| (uid.as_str(), record));
@@ -372,7 +374,7 @@ impl Claims {
             if other == uid && target.is_same_tenant(&claim.target) {
                 claims.jobs.extend(claim.jobs.iter().cloned());
             } else {
-                record.add_to(&mut claims, target, "");
+                record.add_to(&mut claims, target, (reader, ""));
             }
         }
         for Tombstone {
@@ -382,7 +384,7 @@ impl Claims {
             over: _,
         } in &inner.tombstones
         {
-            record.add_to(&mut claims, target, " (deleted)");
+            record.add_to(&mut claims, target, (reader, " (deleted)"));
         }
         claims
     }
@@ -424,11 +426,13 @@ impl Inner {
     }
 
     fn rivals(&self, uid: &str, target: &Target) -> Vec<String> {
+        let own = self.records.namespace(uid);
+        let reader = own.as_deref();
         let on_record = self
             .records
             .open(target)
             .filter(|(other, _)| *other != uid)
-            .map(|(_, record)| record.title());
+            .map(|(_, record)| record.title(reader));
         let others = self
             .taken
             .iter()
@@ -438,7 +442,9 @@ impl Inner {
             match record.and_then(|record| Some((record, record.claim.as_ref()?))) {
                 None => Some("another export".to_owned()),
                 // Another try of it.
-                Some((record, claim)) if claim.state == State::Settled => Some(record.title()),
+                Some((record, claim)) if claim.state == State::Settled => {
+                    Some(record.title(reader))
+                }
                 Some(_) => None,
             }
         });

@@ -1,74 +1,141 @@
 //! What objects need of each other, from the stores.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use super::{
     Context,
+    connection::Connection,
     finalizers::finalizer,
     holds::Held,
+    kind::name_in,
     tenants::{ConnectionKey, Tenant},
 };
 use crate::{
     api::{
-        CONNECTION_FINALIZER, Condition, ConditionType, ConnectionRef, DATASET_FINALIZER,
-        DatasetDeletionPolicy, ExportJob, PlatformConnection, ProfileDataset, Reason, Submission,
-        SubmissionOutcome, Target, find, is_true,
+        ClusterPlatformConnection, Condition, ConditionType, ConnectionKind, ConnectionRef,
+        DATASET_FINALIZER, DatasetDeletionPolicy, ExportJob, PlatformConnection, ProfileDataset,
+        Reason, Submission, SubmissionOutcome, Target, find, is_true,
     },
-    decide::{Finalizer, Need},
+    decide::{Cause, Finalizer, Need, tenancy::admission},
     platform::DatasetId,
 };
 
 impl Context {
     /// The connection that an object of this namespace names.
     pub(super) fn connection(&self, namespace: &str, reference: &ConnectionRef) -> Need<Tenant> {
-        let ConnectionRef { kind: _, name } = reference;
-        let object = ObjectRef::new(name).within(namespace);
-        let Some(connection) = self.stores.connections.get(&object) else {
-            let reason = Reason::ConnectionNotFound;
-            return self.absent::<PlatformConnection, _>(reason, namespace, name);
-        };
-        if connection.metadata.deletion_timestamp.is_some() {
-            return being_deleted(Reason::ConnectionNotReady, "PlatformConnection", name);
+        let key = ConnectionKey::named(namespace, reference);
+        let ConnectionKey {
+            namespace: of,
+            name,
+        } = &key;
+        match of {
+            Some(_) => match self
+                .stores
+                .connections
+                .get(&ObjectRef::new(name).within(namespace))
+            {
+                Some(connection) => self.usable(&*connection, &key),
+                None => self.absent::<PlatformConnection, _>(Reason::ConnectionNotFound, &key),
+            },
+            None => {
+                if let Some(cause) = self.not_served(&key, namespace) {
+                    return Need::Wrong(cause);
+                }
+                let Some(connection) = self.stores.cluster_connections.get(&ObjectRef::new(name))
+                else {
+                    let reason = Reason::ConnectionNotFound;
+                    return self.absent::<ClusterPlatformConnection, _>(reason, &key);
+                };
+                // Before anything else: who may not use it learns nothing of how it stands.
+                let selector = connection.spec.namespace_selector.as_ref();
+                let labels = self.shared.labels.of(namespace);
+                match admission(selector, labels.as_ref(), (name, namespace)) {
+                    Need::Met(()) => {}
+                    Need::Waiting(cause) => return Need::Waiting(cause),
+                    Need::Wrong(cause) => return Need::Wrong(cause),
+                }
+                match self.usable(&*connection, &key) {
+                    Need::Met(tenant) => Need::Met(tenant.on_behalf_of(namespace)),
+                    other => other,
+                }
+            }
         }
-        if let Some(tenant) = self
-            .shared
-            .tenants
-            .ready(&ConnectionKey::new(namespace, name))
-        {
+    }
+
+    /// A connection that is there.
+    fn usable<C: Connection>(&self, connection: &C, key: &ConnectionKey) -> Need<Tenant> {
+        if connection.meta().deletion_timestamp.is_some() {
+            return being_deleted(Reason::ConnectionNotReady, &key.title());
+        }
+        if let Some(tenant) = self.shared.tenants.ready(key) {
             return Need::Met(tenant);
         }
-        let status = connection.status.as_ref();
+        let status = connection.status();
         let conditions = status.map_or(&[][..], |status| &status.conditions);
-        let current = status.and_then(|s| s.observed_generation) == connection.metadata.generation;
-        not_ready(
-            ("PlatformConnection", "aepconn", name),
+        let current = status.and_then(|s| s.observed_generation) == connection.meta().generation;
+        let need = not_ready(
+            (key.kind().as_str(), key.kind().short(), &key.name),
             current.then_some(conditions),
             Reason::ConnectionStalled,
             Reason::ConnectionNotReady,
-        )
+        );
+        match (key.kind(), need) {
+            // Why it is, names its Secret and may name others who use it.
+            (ConnectionKind::ClusterPlatformConnection, Need::Wrong(cause)) => Need::wrong(
+                cause.reason,
+                format!(
+                    "{} is stalled: ask who keeps it (its own conditions tell why)",
+                    key.title()
+                ),
+            ),
+            (_, need) => need,
+        }
+    }
+
+    /// Why a connection of the cluster is none that this operator serves, if it sees none at all.
+    pub(super) fn not_served(&self, key: &ConnectionKey, namespace: &str) -> Option<Cause> {
+        if key.namespace.is_some() || self.shared.reach.sees_cluster() {
+            return None;
+        }
+        Some(Cause::new(
+            Reason::ClusterConnectionsNotServed,
+            format!(
+                "{} is not served here: this operator runs with --watch-namespaces, and sees no \
+                 objects of the cluster. Use a PlatformConnection of namespace {namespace}, or have \
+                 the operator run without that flag",
+                key.title()
+            ),
+        ))
     }
 
     /// Whether this process has yet to look at a connection that was ready before it was started.
     /// Nothing is known to have changed until then, and what its users say of themselves stands:
     /// they are woken when it was looked at.
-    pub(super) fn is_yet_to_be_seen(&self, namespace: &str, connection: &str) -> bool {
-        let object = ObjectRef::new(connection).within(namespace);
-        let Some(connection) = self.stores.connections.get(&object) else {
-            return false;
+    pub(super) fn is_yet_to_be_seen(&self, key: &ConnectionKey) -> bool {
+        fn was_ready<C: Connection>(connection: &C) -> bool {
+            let status = connection.status();
+            status.is_some_and(|s| is_true(&s.conditions, ConditionType::Ready))
+        }
+        let ConnectionKey { namespace, name } = key;
+        let was_ready = match namespace {
+            Some(namespace) => {
+                let object = ObjectRef::new(name).within(namespace);
+                let found = self.stores.connections.get(&object);
+                found.is_some_and(|connection| was_ready(&*connection))
+            }
+            None => {
+                let found = self.stores.cluster_connections.get(&ObjectRef::new(name));
+                found.is_some_and(|connection| was_ready(&*connection))
+            }
         };
-        let status = connection.status.as_ref();
-        let was_ready = status.is_some_and(|s| is_true(&s.conditions, ConditionType::Ready));
-        let key = ConnectionKey::new(namespace, &connection.name_any());
-        was_ready && self.shared.tenants.get(&key).is_none()
+        was_ready && self.shared.tenants.get(key).is_none()
     }
 
     /// A call was refused for its credential: the connection looks at it again.
-    pub(super) fn suspect(&self, namespace: &str, connection: &str) {
-        let key = ConnectionKey::new(namespace, connection);
-        self.shared.tenants.suspect(&key);
-        let connection = ObjectRef::new(connection).within(namespace);
+    pub(super) fn suspect(&self, connection: &ConnectionKey) {
+        self.shared.tenants.suspect(connection);
         self.shared.connections.poke(connection);
     }
 
@@ -77,10 +144,10 @@ impl Context {
         let object = ObjectRef::new(name).within(namespace);
         let Some(dataset) = self.stores.datasets.get(&object) else {
             let reason = Reason::DatasetNotFound;
-            return self.absent::<ProfileDataset, _>(reason, namespace, name);
+            return self.absent_in::<ProfileDataset, _>(reason, Some(namespace), name);
         };
         if dataset.metadata.deletion_timestamp.is_some() {
-            return being_deleted(Reason::DatasetNotReady, "ProfileDataset", name);
+            return being_deleted(Reason::DatasetNotReady, &format!("ProfileDataset {name}"));
         }
         let status = dataset.status.as_ref();
         let conditions = status.map_or(&[][..], |status| &status.conditions);
@@ -100,17 +167,33 @@ impl Context {
     }
 
     /// Wakes the datasets and exports that use a connection.
-    pub(super) fn wake_users_of(&self, connection: &str, namespace: &str) {
+    pub(super) fn wake_users_of(&self, key: &ConnectionKey) {
         for dataset in self.stores.datasets.state() {
-            let uses = dataset.spec.connection_ref.name == connection;
-            if uses && dataset.metadata.namespace.as_deref() == Some(namespace) {
+            if wished_by(&dataset).as_ref() == Some(key) {
                 self.shared.datasets.poke(ObjectRef::from_obj(&*dataset));
             }
         }
         for export in self.stores.exports.state() {
-            if export.metadata.namespace.as_deref() == Some(namespace)
-                && self.uses_connection(&export, connection)
-            {
+            if self.uses_connection(&export, key) {
+                self.shared.exports.poke(ObjectRef::from_obj(&*export));
+            }
+        }
+    }
+
+    /// Wakes what uses connections of the cluster in a namespace whose labels are others by now.
+    pub(super) fn wake_sharers_in(&self, namespace: &str) {
+        let is_of_cluster = |key: Option<ConnectionKey>| {
+            key.is_some_and(|key| key.kind() == ConnectionKind::ClusterPlatformConnection)
+        };
+        for dataset in self.stores.datasets.state() {
+            let is_here = dataset.metadata.namespace.as_deref() == Some(namespace);
+            if is_here && is_of_cluster(wished_by(&dataset)) {
+                self.shared.datasets.poke(ObjectRef::from_obj(&*dataset));
+            }
+        }
+        for export in self.stores.exports.state() {
+            let is_here = export.metadata.namespace.as_deref() == Some(namespace);
+            if is_here && !is_ended(&export) && is_of_cluster(self.wished_connection_of(&export)) {
                 self.shared.exports.poke(ObjectRef::from_obj(&*export));
             }
         }
@@ -119,10 +202,7 @@ impl Context {
     /// The exports that were begun with a connection and have not ended, by UID.
     pub(super) fn running_with(&self, key: &ConnectionKey) -> Vec<String> {
         let runs = |export: &ExportJob| {
-            export.metadata.namespace.as_deref() == Some(&key.namespace)
-                && recorded_connection(export) == Some(&key.name)
-                && begun(export).is_some()
-                && !is_ended(export)
+            is_recorded_with(export, key) && begun(export).is_some() && !is_ended(export)
         };
         let running = self.stores.exports.state_filter(runs);
         running.iter().filter_map(|export| export.uid()).collect()
@@ -175,22 +255,22 @@ impl Context {
 
     /// Wakes the connection of a dataset that changed or is gone, if it is held, or shall be.
     pub(super) fn wake_connection_of(&self, dataset: &ProfileDataset) {
-        let namespace = dataset.namespace().unwrap_or_default();
-        let object = ObjectRef::new(&dataset.spec.connection_ref.name).within(&namespace);
-        let Some(connection) = self.stores.connections.get(&object) else {
+        let Some(key) = wished_by(dataset) else {
             return;
         };
-        let held = finalizer(&*connection, CONNECTION_FINALIZER) == Finalizer::Present;
-        if held || is_clean_up_due(dataset) {
-            self.shared.connections.poke(object);
+        let Some(finalizer) = self.shown(&Held::Connection(key.clone())) else {
+            return;
+        };
+        if finalizer == Finalizer::Present || is_clean_up_due(dataset) {
+            self.shared.connections.poke(&key);
         }
     }
 
     /// Whether something begun with a connection of this name is not finished.
     pub(super) fn needs_connection(&self, key: &ConnectionKey) -> bool {
         let held = Held::Connection(key.clone());
-        let any = self.any_user(&key.namespace, &held, |export, _| {
-            recorded_connection(export) == Some(&key.name)
+        let any = self.any_user(key.namespace.as_deref(), &held, |export, _| {
+            is_recorded_with(export, key)
         });
         any.is_some() || !self.datasets_to_clean_up(key, |_| true).is_empty()
     }
@@ -209,8 +289,8 @@ impl Context {
         serves: impl Fn(&Target) -> bool,
     ) -> Vec<String> {
         let held = Held::Connection(key.clone());
-        let exports = self.users(&key.namespace, &held, |export, submission| {
-            recorded_connection(export) == Some(&key.name) && serves(&submission.target)
+        let exports = self.users(key.namespace.as_deref(), &held, |export, submission| {
+            is_recorded_with(export, key) && serves(&submission.target)
         });
         let exports = exports.iter().map(|name| format!("ExportJob {name}"));
         let datasets = self.datasets_to_clean_up(key, &serves);
@@ -229,10 +309,9 @@ impl Context {
             .datasets
             .state()
             .iter()
-            .filter(|dataset| dataset.metadata.namespace.as_deref() == Some(&key.namespace))
-            .filter(|dataset| dataset.spec.connection_ref.name == key.name)
             .filter(|dataset| is_clean_up_due(dataset) && is_made(dataset, &serves))
-            .map(|dataset| dataset.name_any())
+            .filter(|dataset| wished_by(dataset).as_ref() == Some(key))
+            .map(|dataset| name_in(&**dataset, key.namespace.is_none()))
             .collect();
         names.sort();
         names
@@ -240,7 +319,8 @@ impl Context {
 
     /// The exports that run into this dataset, or are about to: by name.
     pub(super) fn users_of_dataset(&self, namespace: &str, name: &str) -> Vec<String> {
-        self.users(namespace, &Held::dataset(namespace, name), |export, _| {
+        let held = Held::dataset(namespace, name);
+        self.users(Some(namespace), &held, |export, _| {
             into(export) == Some(name)
         })
     }
@@ -248,7 +328,8 @@ impl Context {
     /// One of the exports that run into this dataset, or are about to: its name. Where there are
     /// very many, all of them are not worth the walk.
     pub(super) fn a_user_of_dataset(&self, namespace: &str, name: &str) -> Option<String> {
-        self.any_user(namespace, &Held::dataset(namespace, name), |export, _| {
+        let held = Held::dataset(namespace, name);
+        self.any_user(Some(namespace), &held, |export, _| {
             into(export) == Some(name)
         })
     }
@@ -279,9 +360,10 @@ impl Context {
         names
     }
 
+    /// The users in a namespace, by name; without one in all, with their namespaces.
     fn users(
         &self,
-        namespace: &str,
+        namespace: Option<&str>,
         held: &Held,
         uses: impl Fn(&ExportJob, &Submission) -> bool,
     ) -> Vec<String> {
@@ -289,14 +371,17 @@ impl Context {
         let users = self.shared.holds.with(held, |holders| {
             exports.state_filter(|export| is_user(export, namespace, holders, &uses))
         });
-        let mut names: Vec<String> = users.iter().map(|export| export.name_any()).collect();
+        let names = users
+            .iter()
+            .map(|export| name_in(&**export, namespace.is_none()));
+        let mut names: Vec<String> = names.collect();
         names.sort();
         names
     }
 
     fn any_user(
         &self,
-        namespace: &str,
+        namespace: Option<&str>,
         held: &Held,
         uses: impl Fn(&ExportJob, &Submission) -> bool,
     ) -> Option<String> {
@@ -307,35 +392,42 @@ impl Context {
         user.map(|export| export.name_any())
     }
 
-    fn uses_connection(&self, export: &ExportJob, connection: &str) -> bool {
+    fn uses_connection(&self, export: &ExportJob, key: &ConnectionKey) -> bool {
         if is_ended(export) {
             return false;
         }
-        wished_connection(export) == Some(connection)
-            || recorded_connection(export) == Some(connection)
-            || self.connection_through_dataset(export).as_deref() == Some(connection)
+        is_recorded_with(export, key) || self.wished_connection_of(export).as_ref() == Some(key)
     }
 
     /// The connection that an export was begun with, or will be.
-    pub(super) fn connection_of(&self, export: &ExportJob) -> Option<String> {
-        recorded_connection(export)
-            .or_else(|| wished_connection(export))
-            .map(str::to_owned)
-            .or_else(|| self.connection_through_dataset(export))
+    pub(super) fn connection_of(&self, export: &ExportJob) -> Option<ConnectionKey> {
+        recorded_connection(export).or_else(|| self.wished_connection_of(export))
     }
 
-    fn connection_through_dataset(&self, export: &ExportJob) -> Option<String> {
-        let object = ObjectRef::<ProfileDataset>::new(into(export)?).within(&export.namespace()?);
-        let dataset = self.stores.datasets.get(&object)?;
-        Some(dataset.spec.connection_ref.name.clone())
+    /// The connection that an export names, or its dataset.
+    pub(super) fn wished_connection_of(&self, export: &ExportJob) -> Option<ConnectionKey> {
+        match &export.spec.connection_ref {
+            Some(reference) => {
+                let namespace = export.metadata.namespace.as_deref()?;
+                Some(ConnectionKey::named(namespace, reference))
+            }
+            None => wished_by(&*self.dataset_of(export)?),
+        }
+    }
+
+    /// The `ProfileDataset` that an export names, if it is there.
+    pub(super) fn dataset_of(&self, export: &ExportJob) -> Option<Arc<ProfileDataset>> {
+        let namespace = export.metadata.namespace.as_deref()?;
+        let object = ObjectRef::new(into(export)?).within(namespace);
+        self.stores.datasets.get(&object)
     }
 }
 
-/// Whether an export of this namespace has not ended and uses something: by what it has begun, or,
-/// before that, since it is among these holders.
+/// Whether an export of this namespace, or of any, has not ended and uses something: by what it has
+/// begun, or, before that, since it is among these holders.
 fn is_user(
     export: &ExportJob,
-    namespace: &str,
+    namespace: Option<&str>,
     holders: &HashSet<String>,
     uses: impl Fn(&ExportJob, &Submission) -> bool,
 ) -> bool {
@@ -343,7 +435,8 @@ fn is_user(
         let uid = export.metadata.uid.as_ref();
         uid.is_some_and(|uid| holders.contains(uid))
     };
-    export.metadata.namespace.as_deref() == Some(namespace)
+    let is_here = namespace.is_none() || export.metadata.namespace.as_deref() == namespace;
+    is_here
         && !is_ended(export)
         && match begun(export) {
             Some(submission) => uses(export, submission),
@@ -372,14 +465,22 @@ fn not_ready<T>(
 }
 
 /// Something that an object names and that is not there.
-pub(super) fn not_there<T>(reason: Reason, kind: &str, name: &str, namespace: &str) -> Need<T> {
-    let message = format!("{kind} {name} is not in namespace {namespace}: create it");
+pub(super) fn not_there<T>(
+    reason: Reason,
+    kind: &str,
+    name: &str,
+    namespace: Option<&str>,
+) -> Need<T> {
+    let message = match namespace {
+        Some(namespace) => format!("{kind} {name} is not in namespace {namespace}: create it"),
+        None => format!("{kind} {name} is not in this cluster: ask who keeps it to create it"),
+    };
     Need::waiting(reason, message)
 }
 
 /// Something that waits for what uses it, and takes nothing new.
-pub(super) fn being_deleted<T>(reason: Reason, kind: &str, name: &str) -> Need<T> {
-    let message = format!("{kind} {name} is being deleted: create it again once it is gone");
+pub(super) fn being_deleted<T>(reason: Reason, title: &str) -> Need<T> {
+    let message = format!("{title} is being deleted: create it again once it is gone");
     Need::waiting(reason, message)
 }
 
@@ -413,16 +514,28 @@ pub(super) fn into(export: &ExportJob) -> Option<&str> {
         .map(|reference| reference.name.as_str())
 }
 
-/// The connection that an export names itself.
-fn wished_connection(export: &ExportJob) -> Option<&str> {
-    let reference = export.spec.connection_ref.as_ref()?;
-    Some(reference.name.as_str())
+/// The connection that a dataset names.
+pub(super) fn wished_by(dataset: &ProfileDataset) -> Option<ConnectionKey> {
+    let namespace = dataset.metadata.namespace.as_deref()?;
+    Some(ConnectionKey::named(
+        namespace,
+        &dataset.spec.connection_ref,
+    ))
 }
 
 /// The connection that an export was begun with.
-pub(super) fn recorded_connection(export: &ExportJob) -> Option<&str> {
-    let connection = export.status.as_ref()?.connection.as_ref()?;
-    Some(connection.name.as_str())
+pub(super) fn recorded_connection(export: &ExportJob) -> Option<ConnectionKey> {
+    let record = export.status.as_ref()?.connection.as_ref()?;
+    let namespace = export.metadata.namespace.as_deref()?;
+    Some(ConnectionKey::recorded(namespace, record))
+}
+
+/// Whether an export was begun with this connection. (Asked of all exports: it makes no key.)
+fn is_recorded_with(export: &ExportJob, key: &ConnectionKey) -> bool {
+    let status = export.status.as_ref();
+    let record = status.and_then(|status| status.connection.as_ref());
+    record.is_some_and(|record| record.name == key.name)
+        && recorded_connection(export).as_ref() == Some(key)
 }
 
 /// Whether something of an export may run in the platform, or may have yet to be settled there:

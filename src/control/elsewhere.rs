@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, ResourceExt,
     api::ListParams,
@@ -15,14 +16,19 @@ use kube::{
 use tokio::time::Instant;
 
 use super::{
-    Context, Kind, PassError, Shared,
-    dependencies::{begun, into, is_begun, is_clean_up_due, is_ended, not_there},
+    Context, Kind, PassError, Shared, Within,
+    dependencies::{
+        begun, into, is_begun, is_clean_up_due, is_ended, not_there, recorded_connection, wished_by,
+    },
     holds::Held,
+    kind::{name_in, reference},
     tenants::ConnectionKey,
 };
 use crate::{
-    api::{ExportJob, PlatformConnection, ProfileDataset, Reason, Target},
-    decide::{Cause, Need},
+    api::{
+        ClusterPlatformConnection, ExportJob, PlatformConnection, ProfileDataset, Reason, Target,
+    },
+    decide::{Cause, Need, tenancy::Whose},
     platform::DatasetId,
 };
 
@@ -36,8 +42,8 @@ pub struct Elsewhere {
     found: Mutex<HashMap<Name, Found>>,
 }
 
-/// Kind, namespace and name.
-type Name = (&'static str, String, String);
+/// Kind, namespace if it has one, and name.
+type Name = (&'static str, Option<String>, String);
 
 struct Found {
     at: Instant,
@@ -66,9 +72,8 @@ impl Elsewhere {
 
     /// An object has left this shard, or is gone: which of the two is looked at anew.
     pub fn forget<K: Kind>(&self, object: &K) {
-        let namespace = object.namespace().unwrap_or_default();
         self.found()
-            .remove(&(K::KIND, namespace, object.name_any()));
+            .remove(&(K::KIND, object.namespace(), object.name_any()));
     }
 
     fn found(&self) -> MutexGuard<'_, HashMap<Name, Found>> {
@@ -77,12 +82,12 @@ impl Elsewhere {
 }
 
 impl Context {
-    /// Whether a pass may go on with an object: it is there, and of this shard, as far as is known
-    /// by now. Its own writes may tell so before the watch does.
+    /// Whether a pass may go on with an object: it is there, of this shard, and no other operator's,
+    /// as far as is known by now. Its own writes may tell so before the watch does.
     pub(super) fn serves<K: Kind>(&self, object: &K) -> bool {
         let there = K::store(&self.stores).get(&ObjectRef::from_obj(object));
         let is_there = there.is_some_and(|there| there.uid() == object.uid());
-        is_there && self.shared.reach.serves(object.labels())
+        is_there && self.shared.reach.serves(object.labels()) && object.whose(self) != Whose::Others
     }
 
     /// Looks for what an export names and this shard does not have.
@@ -91,33 +96,46 @@ impl Context {
             return Ok(());
         };
         if let Some(dataset) = into(export).filter(|_| !is_begun(export)) {
-            self.look_for::<ProfileDataset>(&namespace, dataset).await?;
+            self.look_for::<ProfileDataset>(Some(&namespace), dataset)
+                .await?;
         }
         if let Some(connection) = self.connection_of(export) {
-            self.look_for::<PlatformConnection>(&namespace, &connection)
-                .await?;
+            self.look_for_connection(&connection).await?;
         }
         Ok(())
     }
 
+    /// Looks for a connection that this shard does not have.
+    pub(super) async fn look_for_connection(&self, key: &ConnectionKey) -> Result<(), PassError> {
+        let ConnectionKey { namespace, name } = key;
+        match namespace {
+            Some(_) => {
+                let namespace = namespace.as_deref();
+                self.look_for::<PlatformConnection>(namespace, name).await
+            }
+            None if !self.shared.reach.sees_cluster() => Ok(()),
+            None => self.look_for::<ClusterPlatformConnection>(None, name).await,
+        }
+    }
+
     /// Looks for an object that this shard does not have: it may be of another one.
-    pub(super) async fn look_for<K: Kind>(
+    async fn look_for<K: Kind>(
         &self,
-        namespace: &str,
+        namespace: Option<&str>,
         name: &str,
     ) -> Result<(), PassError> {
         let Shared {
             reach, elsewhere, ..
         } = &*self.shared;
-        let object = ObjectRef::new(name).within(namespace);
-        let key = (K::KIND, namespace.to_owned(), name.to_owned());
+        let object = reference(namespace, name);
+        let key = (K::KIND, namespace.map(str::to_owned), name.to_owned());
         let Some(shard) = reach.shard() else {
             return Ok(());
         };
         if K::store(&self.stores).get(&object).is_some() || elsewhere.is_fresh(&key) {
             return Ok(());
         }
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let api = K::Scope::api::<K>(self.client.clone(), namespace);
         let there = api.get_metadata_opt(name).await?;
         let unmet = there.map(|there| shard.unmet(there.labels()));
         // One that is of this shard is on its way.
@@ -126,13 +144,22 @@ impl Context {
         Ok(())
     }
 
+    /// Why a connection cannot be used, if another shard has it.
+    pub(super) fn connection_of_another_shard(&self, key: &ConnectionKey) -> Option<Cause> {
+        let ConnectionKey { namespace, name } = key;
+        match namespace {
+            Some(_) => self.of_another_shard::<PlatformConnection>(namespace.as_deref(), name),
+            None => self.of_another_shard::<ClusterPlatformConnection>(None, name),
+        }
+    }
+
     /// Why something that an object names cannot be used, if another shard has it.
-    pub(super) fn of_another_shard<K: Kind>(&self, namespace: &str, name: &str) -> Option<Cause> {
-        let object = ObjectRef::new(name).within(namespace);
+    fn of_another_shard<K: Kind>(&self, namespace: Option<&str>, name: &str) -> Option<Cause> {
+        let object = reference(namespace, name);
         if K::store(&self.stores).get(&object).is_some() {
             return None;
         }
-        let key = (K::KIND, namespace.to_owned(), name.to_owned());
+        let key = (K::KIND, namespace.map(str::to_owned), name.to_owned());
         let unmet = self.shared.elsewhere.unmet(&key)?;
         let (kind, plural) = (K::KIND, K::plural(&()));
         let remedy = match labels(&unmet) {
@@ -140,18 +167,27 @@ impl Context {
             None => "kubectl label".to_owned(),
         };
         let message = format!(
-            "{kind} {name} is in namespace {namespace}, but of another shard: its labels do not \
-             match {unmet}. Give it, and all that uses it, the labels of one shard ({remedy}), or \
-             this object those of the other"
+            "{kind} {name} is {}, but of another shard: its labels do not match {unmet}. Give it, \
+             and all that uses it, the labels of one shard ({remedy}), or this object those of the \
+             other",
+            namespace.map_or_else(
+                || "there".to_owned(),
+                |namespace| format!("in namespace {namespace}")
+            ),
         );
         Some(Cause::new(Reason::OtherShard, message))
     }
 
     /// What to say of something that an object names and the stores do not have.
-    pub(super) fn absent<K: Kind, T>(
+    pub(super) fn absent<K: Kind, T>(&self, reason: Reason, key: &ConnectionKey) -> Need<T> {
+        self.absent_in::<K, T>(reason, key.namespace.as_deref(), &key.name)
+    }
+
+    /// The same, by namespace and name.
+    pub(super) fn absent_in<K: Kind, T>(
         &self,
         reason: Reason,
-        namespace: &str,
+        namespace: Option<&str>,
         name: &str,
     ) -> Need<T> {
         match self.of_another_shard::<K>(namespace, name) {
@@ -171,28 +207,38 @@ impl Context {
             return Ok(Vec::new());
         }
         let (namespace, fields) = match held {
-            Held::Connection(ConnectionKey { namespace, name }) => {
-                (namespace, format!("status.connection.name={name}"))
-            }
+            Held::Connection(ConnectionKey { namespace, name }) => (
+                namespace.as_deref(),
+                format!("status.connection.name={name}"),
+            ),
             Held::Dataset { namespace, name } => {
                 let field = "spec.export.destination.datasetRef.name";
-                (namespace, format!("{field}={name}"))
+                (Some(namespace.as_str()), format!("{field}={name}"))
             }
         };
-        let exports: Api<ExportJob> = Api::namespaced(self.client.clone(), namespace);
+        let client = || self.client.clone();
+        let exports: Api<ExportJob> = NamespaceResourceScope::api(client(), namespace);
         let params = ListParams::default().fields(&fields);
         let exports = exports.list(&params).await?.items;
+        let of_it = |export: &ExportJob| match held {
+            Held::Connection(key) => recorded_connection(export).as_ref() == Some(key),
+            Held::Dataset { .. } => true,
+        };
         let runs = |export: &&ExportJob| {
-            begun(export).is_some_and(|submission| serves(&submission.target)) && !is_ended(export)
+            of_it(export)
+                && begun(export).is_some_and(|submission| serves(&submission.target))
+                && !is_ended(export)
         };
         let exports = exports.iter().filter(runs);
         let mut users: Vec<String> = exports.map(|export| self.told(held, export)).collect();
         if let Held::Connection(key) = held {
-            let datasets: Api<ProfileDataset> = Api::namespaced(self.client.clone(), namespace);
+            let datasets: Api<ProfileDataset> = NamespaceResourceScope::api(client(), namespace);
             let params = ListParams::default();
             let params = params.fields(&format!("spec.connectionRef.name={}", key.name));
             let datasets = datasets.list(&params).await?.items;
-            let datasets = datasets.iter().filter(|dataset| is_clean_up_due(dataset));
+            let datasets = datasets.iter().filter(|dataset| {
+                is_clean_up_due(dataset) && wished_by(dataset).as_ref() == Some(key)
+            });
             users.extend(datasets.map(|dataset| self.told(held, dataset)));
         }
         users.sort();
@@ -202,7 +248,9 @@ impl Context {
     /// A user, as those are told that the stores have.
     fn told<K: Kind>(&self, held: &Held, user: &K) -> String {
         let name = match held {
-            Held::Connection(_) => format!("{} {}", K::KIND, user.name_any()),
+            Held::Connection(key) => {
+                format!("{} {}", K::KIND, name_in(user, key.namespace.is_none()))
+            }
             Held::Dataset { .. } => user.name_any(),
         };
         if self.shared.reach.serves(user.labels()) {

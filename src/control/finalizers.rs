@@ -9,8 +9,8 @@ use serde_json::json;
 use super::{Context, Kind, PassError, requests_of};
 use crate::decide::Finalizer;
 
-/// The field manager of the finalizers.
-const FINALIZER_MANAGER: &str = "aep-export-operator/finalizer";
+/// The field manager of the finalizers, after the operator's name.
+const FINALIZER_MANAGER: &str = "finalizer";
 
 /// What to do with a finalizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Context {
             }
         });
         let params = PatchParams {
-            field_manager: Some(FINALIZER_MANAGER.into()),
+            field_manager: Some(self.shared.reach.manager(FINALIZER_MANAGER)),
             ..PatchParams::default()
         };
         let request = requests_of(object)?

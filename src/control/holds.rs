@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{CONNECTION_FINALIZER, DATASET_FINALIZER, ExportJob, Reason},
-    decide::{Finalizer, Need},
+    decide::{Finalizer, Life, Need},
 };
 
 /// What the API server answers who puts a finalizer on an object that is being deleted: 422
@@ -29,7 +29,7 @@ const UNPROCESSABLE: u16 = 422;
 /// What an export needs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Held {
-    /// A `PlatformConnection`.
+    /// A connection of either kind.
     Connection(ConnectionKey),
     /// A `ProfileDataset`.
     Dataset {
@@ -165,13 +165,12 @@ impl Context {
         &self,
         export: &ExportJob,
         uid: &str,
-        connection: &str,
+        connection: &ConnectionKey,
     ) -> Result<Need<()>, PassError> {
         let namespace = export
             .namespace()
             .ok_or(PassError::Incomplete("namespace"))?;
-        let key = ConnectionKey::new(&namespace, connection);
-        let connection = Held::Connection(key);
+        let connection = Held::Connection(connection.clone());
         self.shared.holds.hold(connection.clone(), uid);
         let mut held = self.keep(&connection).await?;
         if let (Need::Met(()), Some(name)) = (&held, into(export)) {
@@ -200,28 +199,23 @@ impl Context {
         self.hold_nothing_for(&uid);
         // What was begun before this process was, is in no list of holders. While others hold it,
         // one that stays has nothing to learn; one that goes tells who is left.
-        let Some(name) = recorded_connection(export) else {
+        let Some(key) = recorded_connection(export) else {
             return;
         };
-        let namespace = export.namespace().unwrap_or_default();
-        let object = ObjectRef::new(name).within(&namespace);
-        let Some(connection) = self.stores.connections.get(&object) else {
+        let held = Held::Connection(key);
+        let Some((Finalizer::Present, life)) = self.standing(&held) else {
             return;
         };
-        let held = Held::Connection(ConnectionKey::new(&namespace, name));
-        let leaves = connection.metadata.deletion_timestamp.is_some();
-        if finalizer(&*connection, CONNECTION_FINALIZER) == Finalizer::Present
-            && (leaves || !self.shared.holds.is_held_beside(&held, &uid))
-        {
+        if life == Life::Deleting || !self.shared.holds.is_held_beside(&held, &uid) {
             self.look_at(&held);
         }
     }
 
     /// An export that a watch brought as begun needs what it was begun with: a finalizer that
-    /// somebody took off is put on again.
+    /// somebody took off is put on again. (Its dataset is told by who wakes that.)
     pub(super) fn holds_on_to(&self, export: &ExportJob) {
         if is_begun(export)
-            && let Some(held) = connection_of(export)
+            && let Some(held) = recorded_connection(export).map(Held::Connection)
             && self.shown(&held) == Some(Finalizer::Absent)
         {
             self.look_at(&held);
@@ -232,11 +226,18 @@ impl Context {
     /// gives the reason to wait.
     pub(super) async fn keep(&self, held: &Held) -> Result<Need<()>, PassError> {
         match held {
-            Held::Connection(ConnectionKey { namespace, name }) => {
-                let object = ObjectRef::new(name).within(namespace);
-                let find = || self.stores.connections.get(&object);
-                self.put_on(held, find, CONNECTION_FINALIZER).await
-            }
+            Held::Connection(ConnectionKey { namespace, name }) => match namespace {
+                Some(namespace) => {
+                    let object = ObjectRef::new(name).within(namespace);
+                    let find = || self.stores.connections.get(&object);
+                    self.put_on(held, find, CONNECTION_FINALIZER).await
+                }
+                None => {
+                    let object = ObjectRef::new(name);
+                    let find = || self.stores.cluster_connections.get(&object);
+                    self.put_on(held, find, CONNECTION_FINALIZER).await
+                }
+            },
             Held::Dataset { namespace, name } => {
                 let object = ObjectRef::new(name).within(namespace);
                 let find = || self.stores.datasets.get(&object);
@@ -315,27 +316,36 @@ impl Context {
     }
 
     /// Whether the finalizer is on what is held, as its watch last showed it; none if it is gone.
-    fn shown(&self, held: &Held) -> Option<Finalizer> {
+    pub(super) fn shown(&self, held: &Held) -> Option<Finalizer> {
+        self.standing(held).map(|(finalizer, _)| finalizer)
+    }
+
+    /// The same, and whether it is being deleted.
+    fn standing(&self, held: &Held) -> Option<(Finalizer, Life)> {
+        let stores = &self.stores;
         match held {
-            Held::Connection(ConnectionKey { namespace, name }) => {
-                let object = ObjectRef::new(name).within(namespace);
-                let connection = self.stores.connections.get(&object)?;
-                Some(finalizer(&*connection, CONNECTION_FINALIZER))
-            }
+            Held::Connection(ConnectionKey { namespace, name }) => match namespace {
+                Some(namespace) => {
+                    let object = ObjectRef::new(name).within(namespace);
+                    let found = stores.connections.get(&object)?;
+                    Some(standing(&*found, CONNECTION_FINALIZER))
+                }
+                None => {
+                    let found = stores.cluster_connections.get(&ObjectRef::new(name))?;
+                    Some(standing(&*found, CONNECTION_FINALIZER))
+                }
+            },
             Held::Dataset { namespace, name } => {
                 let object = ObjectRef::new(name).within(namespace);
-                let dataset = self.stores.datasets.get(&object)?;
-                Some(finalizer(&*dataset, DATASET_FINALIZER))
+                let found = stores.datasets.get(&object)?;
+                Some(standing(&*found, DATASET_FINALIZER))
             }
         }
     }
 
     fn look_at(&self, held: &Held) {
         match held {
-            Held::Connection(ConnectionKey { namespace, name }) => {
-                let object = ObjectRef::new(name).within(namespace);
-                self.shared.connections.poke(object);
-            }
+            Held::Connection(key) => self.shared.connections.poke(key),
             Held::Dataset { namespace, name } => {
                 let object = ObjectRef::new(name).within(namespace);
                 self.shared.datasets.poke(object);
@@ -356,35 +366,36 @@ impl Held {
 
     fn gone(&self) -> Need<()> {
         match self {
-            Self::Connection(ConnectionKey { namespace, name }) => not_there(
+            Self::Connection(key) => not_there(
                 Reason::ConnectionNotFound,
-                "PlatformConnection",
-                name,
-                namespace,
+                key.kind().as_str(),
+                &key.name,
+                key.namespace.as_deref(),
             ),
             Self::Dataset { namespace, name } => {
-                not_there(Reason::DatasetNotFound, "ProfileDataset", name, namespace)
+                let (reason, kind) = (Reason::DatasetNotFound, "ProfileDataset");
+                not_there(reason, kind, name, Some(namespace))
             }
         }
     }
 
     fn going(&self) -> Need<()> {
         match self {
-            Self::Connection(ConnectionKey { namespace: _, name }) => {
-                being_deleted(Reason::ConnectionNotReady, "PlatformConnection", name)
-            }
+            Self::Connection(key) => being_deleted(Reason::ConnectionNotReady, &key.title()),
             Self::Dataset { namespace: _, name } => {
-                being_deleted(Reason::DatasetNotReady, "ProfileDataset", name)
+                let title = format!("ProfileDataset {name}");
+                being_deleted(Reason::DatasetNotReady, &title)
             }
         }
     }
 }
 
-/// The connection that an export was begun with. (Its dataset is told by who wakes that.)
-fn connection_of(export: &ExportJob) -> Option<Held> {
-    let name = recorded_connection(export)?;
-    let key = ConnectionKey::new(&export.namespace()?, name);
-    Some(Held::Connection(key))
+fn standing<K: Kind>(object: &K, name: &str) -> (Finalizer, Life) {
+    let life = match object.meta().deletion_timestamp {
+        Some(_) => Life::Deleting,
+        None => Life::Live,
+    };
+    (finalizer(object, name), life)
 }
 
 #[cfg(test)]

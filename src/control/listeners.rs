@@ -8,19 +8,23 @@ use kube::{
     core::error_boundary::InvalidObject,
     runtime::{reflector::ObjectRef, watcher},
 };
-use tokio::time::Instant;
+use tokio::{sync::SetOnce, time::Instant};
 use tracing::warn;
 
 use super::{
     Context, Kind,
+    connection::Connection,
     dependencies::is_ended,
     events::Tone,
     export::is_at_rest,
     holds::Held,
     streams::Listener,
-    tenants::{ConnectionKey, Standing, Tenant},
+    tenants::{Standing, Tenant},
 };
-use crate::api::{ConditionType, ExportJob, PlatformConnection, ProfileDataset, Reason, is_true};
+use crate::api::{
+    ClusterPlatformConnection, ConditionType, ExportJob, PlatformConnection, ProfileDataset,
+    Reason, is_true,
+};
 
 /// Listens for all kinds of a scope.
 pub struct Relations(pub Arc<Context>);
@@ -57,11 +61,50 @@ impl Relations {
     fn wake_held(&self) {
         let Context { stores, shared, .. } = &*self.0;
         for connection in stores.connections.state() {
-            shared.connections.poke(ObjectRef::from_obj(&*connection));
+            shared.connections.poke(&connection.key());
+        }
+        for connection in stores.cluster_connections.state() {
+            shared.connections.poke(&connection.key());
         }
         for dataset in stores.datasets.state() {
             shared.datasets.poke(ObjectRef::from_obj(&*dataset));
         }
+    }
+
+    /// A connection of either kind is there, new or changed.
+    fn connection_present<C: Connection>(&self, object: &C) {
+        let shared = &self.0.shared;
+        shared.underway.there(&object.uid().unwrap_or_default());
+        let key = object.key();
+        let comes = |tenant: Tenant| tenant.standing == Standing::Retired;
+        if shared.reach.shard().is_some() && shared.tenants.get(&key).is_none_or(comes) {
+            // What used it may have been deleted while it was another shard's.
+            let window = shared.settings.limits.windows.whole();
+            shared.submissions.claims.unsure_for(window);
+        }
+        self.0.wake_users_of(&key);
+    }
+
+    /// Connections of a kind were listed anew.
+    fn connections_relisted(&self, listed: &SetOnce<()>) {
+        self.0.shared.written.relisted();
+        self.0.shared.holds.relisted();
+        let _ = listed.set(());
+        self.wake_everything();
+    }
+
+    /// A connection of either kind is gone.
+    fn connection_gone<C: Connection>(&self, object: &C) {
+        let context = &self.0;
+        let shared = &context.shared;
+        let (uid, key) = (object.uid().unwrap_or_default(), object.key());
+        shared.underway.gone(&uid);
+        shared.elsewhere.forget(object);
+        shared.retries.forget(&uid);
+        shared.written.forget(&uid);
+        shared.holds.forget(&Held::Connection(key.clone()));
+        context.forget_connection(&key);
+        context.wake_users_of(&key);
     }
 
     /// Wakes what depends on a dataset, and what it depends on.
@@ -86,10 +129,14 @@ impl Relations {
         }
     }
 
-    /// The object stays as it is until somebody mends it; the others go on.
+    /// The object stays as it is until somebody mends it; the others go on. Of what cannot be read,
+    /// nothing says which operator serves it: the one without a class tells of it.
     fn refuse<K: Kind>(&self, object: &ObjectRef<K>, error: &InvalidObject) {
         warn!(kind = K::KIND, %object, %error, "an object cannot be read");
         self.0.shared.metrics.invalid(K::KIND);
+        if self.0.shared.reach.class().is_some() {
+            return;
+        }
         let reference: ObjectReference = object.clone().into();
         let context = Arc::clone(&self.0);
         let note = format!(
@@ -120,52 +167,48 @@ impl Listener<PlatformConnection> for Relations {
     }
 
     fn present(&self, object: &PlatformConnection) {
-        self.0
-            .shared
-            .underway
-            .there(&object.uid().unwrap_or_default());
-        let namespace = object.namespace().unwrap_or_default();
-        let shared = &self.0.shared;
-        let key = ConnectionKey::new(&namespace, &object.name_any());
-        let comes = |tenant: Tenant| tenant.standing == Standing::Retired;
-        if shared.reach.shard().is_some() && shared.tenants.get(&key).is_none_or(comes) {
-            // What used it may have been deleted while it was another shard's.
-            let window = shared.settings.limits.windows.whole();
-            shared.submissions.claims.unsure_for(window);
-        }
-        self.0.wake_users_of(&object.name_any(), &namespace);
+        self.connection_present(object);
     }
 
     fn relisted(&self) {
-        self.0.shared.written.relisted();
-        self.0.shared.holds.relisted();
-        let _ = self.0.listed.connections.set(());
-        self.wake_everything();
+        self.connections_relisted(&self.0.listed.connections);
     }
 
     fn mended(&self, object: ObjectRef<PlatformConnection>) {
-        self.0.shared.connections.poke(object);
+        self.0.shared.connections.namespaced.poke(object);
     }
 
     fn gone(&self, object: &PlatformConnection) {
-        let context = &self.0;
-        let shared = &context.shared;
-        let namespace = object.namespace().unwrap_or_default();
-        shared.underway.gone(&object.uid().unwrap_or_default());
-        shared.elsewhere.forget(object);
-        shared.secrets.forget(&ObjectRef::from_obj(object));
-        shared.retries.forget(&object.uid().unwrap_or_default());
-        shared.written.forget(&object.uid().unwrap_or_default());
-        let key = ConnectionKey::new(&namespace, &object.name_any());
-        shared.tenants.retire(&key);
-        shared.governor.leave(&key.to_string());
-        shared.told.forget(&key);
-        shared.holds.forget(&Held::Connection(key));
-        shared.tenants.sweep(|key| context.needs_connection(key));
-        context.wake_users_of(&object.name_any(), &namespace);
+        self.connection_gone(object);
     }
 
     fn invalid(&self, object: ObjectRef<PlatformConnection>, error: &InvalidObject) {
+        self.refuse(&object, error);
+    }
+}
+
+impl Listener<ClusterPlatformConnection> for Relations {
+    fn watched(&self, outcome: Result<(), &watcher::Error>) {
+        self.fare::<ClusterPlatformConnection>(outcome);
+    }
+
+    fn present(&self, object: &ClusterPlatformConnection) {
+        self.connection_present(object);
+    }
+
+    fn relisted(&self) {
+        self.connections_relisted(&self.0.listed.cluster_connections);
+    }
+
+    fn mended(&self, object: ObjectRef<ClusterPlatformConnection>) {
+        self.0.shared.connections.cluster.poke(object);
+    }
+
+    fn gone(&self, object: &ClusterPlatformConnection) {
+        self.connection_gone(object);
+    }
+
+    fn invalid(&self, object: ObjectRef<ClusterPlatformConnection>, error: &InvalidObject) {
         self.refuse(&object, error);
     }
 }

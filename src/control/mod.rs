@@ -5,6 +5,7 @@
 //! has changed. What is written comes back as the next facts, until there is nothing left to do.
 
 pub mod claims;
+mod class;
 pub mod connection;
 mod crowd;
 pub mod dataset;
@@ -14,10 +15,12 @@ pub mod events;
 pub mod export;
 mod finalizers;
 pub mod holds;
+mod kind;
 #[cfg(test)]
 #[path = "../../tests/contract/kstatus.rs"]
 mod kstatus;
 mod listeners;
+mod namespace_labels;
 mod namespaces;
 pub mod pass;
 pub mod pokes;
@@ -34,19 +37,11 @@ pub mod written;
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt::Debug,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use k8s_openapi::NamespaceResourceScope;
-use kube::{
-    Api, Client, Resource, ResourceExt,
-    api::PostParams,
-    core::Request,
-    runtime::{controller::Action, reflector::Store},
-};
-use serde::{Serialize, de::DeserializeOwned};
+use kube::{Client, ResourceExt, api::PostParams, runtime::reflector::Store};
 use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 
@@ -58,9 +53,11 @@ use self::{
     elsewhere::Elsewhere,
     events::Events,
     holds::Holds,
+    kind::requests_of,
+    namespace_labels::NamespaceLabels,
     namespaces::Namespaces,
     pass::PassError,
-    pokes::Pokes,
+    pokes::{ConnectionPokes, Pokes},
     reach::Reach,
     retry::Retries,
     secrets::Secrets,
@@ -70,7 +67,10 @@ use self::{
     written::Written,
 };
 use crate::{
-    api::{ExportDeletionPolicy, ExportJob, PlatformConnection, ProfileDataset, Target},
+    api::{
+        ClusterPlatformConnection, ExportDeletionPolicy, ExportJob, PlatformConnection,
+        ProfileDataset, Target,
+    },
     decide::{Cause, dataset::Search, export::Limits},
     governor::Governor,
     lease::Leadership,
@@ -79,8 +79,10 @@ use crate::{
     polling::{Board, Echoes, Lists},
 };
 
-/// The field manager of every status write.
-const STATUS_MANAGER: &str = "aep-export-operator/status";
+pub use self::kind::{Kind, Within};
+
+/// The field manager of every status write, after the operator's name.
+const STATUS_MANAGER: &str = "status";
 
 /// What every pass over an object of one namespace (or of all) has at hand.
 pub struct Context {
@@ -102,6 +104,8 @@ pub struct Context {
 pub struct Stores {
     /// Connections.
     pub connections: Store<PlatformConnection>,
+    /// Connections of the cluster; none where these are not watched.
+    pub cluster_connections: Store<ClusterPlatformConnection>,
     /// Datasets.
     pub datasets: Store<ProfileDataset>,
     /// Exports.
@@ -110,7 +114,10 @@ pub struct Stores {
 
 impl Stores {
     fn kept(&self) -> usize {
-        self.connections.len() + self.datasets.len() + self.exports.len()
+        self.connections.len()
+            + self.cluster_connections.len()
+            + self.datasets.len()
+            + self.exports.len()
     }
 }
 
@@ -122,10 +129,26 @@ impl Stores {
 pub struct Listed {
     /// Connections.
     pub connections: SetOnce<()>,
+    /// Connections of the cluster.
+    pub cluster_connections: SetOnce<()>,
+    /// The labels of namespaces.
+    pub namespaces: SetOnce<()>,
     /// Datasets.
     pub datasets: SetOnce<()>,
     /// Exports.
     pub exports: SetOnce<()>,
+}
+
+impl Listed {
+    /// Nothing yet; of a scope of one namespace, nothing of the cluster is waited for.
+    fn of(namespace: Option<&str>) -> Self {
+        let listed = Self::default();
+        if namespace.is_some() {
+            let _ = listed.cluster_connections.set(());
+            let _ = listed.namespaces.set(());
+        }
+        listed
+    }
 }
 
 /// What is known of submissions, by all scopes of the process: datasets know no namespaces.
@@ -169,6 +192,8 @@ pub struct Shared {
     pub secrets: Secrets,
     /// What is known of namespaces.
     pub namespaces: Namespaces,
+    /// The labels of all namespaces; none where these are not watched.
+    pub labels: NamespaceLabels,
     /// Who needs which connection and dataset.
     pub holds: Holds,
     /// Waits after failures.
@@ -186,7 +211,7 @@ pub struct Shared {
     /// What flags set.
     pub settings: Settings,
     /// Connections to reconcile.
-    pub connections: Arc<Pokes<PlatformConnection>>,
+    pub connections: Arc<ConnectionPokes>,
     /// Datasets to reconcile.
     pub datasets: Arc<Pokes<ProfileDataset>>,
     /// Exports to reconcile.
@@ -217,74 +242,6 @@ pub struct Settings {
     /// Certificate authorities to trust beside the machine's own, in PEM.
     pub certificates: Vec<Vec<u8>>,
 }
-
-/// A kind that has a controller.
-pub trait Kind:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Clone
-    + Debug
-    + DeserializeOwned
-    + Serialize
-    + Send
-    + Sync
-    + 'static
-{
-    /// The kind's name, as a metric's label.
-    const KIND: &'static str;
-    /// Its status.
-    type Status: Clone + PartialEq + Default + Send;
-
-    /// The objects of this kind, as the watch last saw them.
-    fn store(stores: &Stores) -> &Store<Self>;
-    /// The status, if there is one.
-    fn status(&self) -> Option<&Self::Status>;
-    /// Puts a status in.
-    fn put_status(&mut self, status: Self::Status);
-    /// One pass over the object.
-    fn pass(&self, context: &Context) -> impl Future<Output = Result<Action, PassError>> + Send;
-}
-
-macro_rules! kind {
-    ($kind:ident, $store:ident, $status:ident, $pass:path) => {
-        impl Kind for $kind {
-            const KIND: &'static str = stringify!($kind);
-            type Status = crate::api::$status;
-
-            fn store(stores: &Stores) -> &Store<Self> {
-                &stores.$store
-            }
-
-            fn status(&self) -> Option<&Self::Status> {
-                self.status.as_ref()
-            }
-
-            fn put_status(&mut self, status: Self::Status) {
-                self.status = Some(status);
-            }
-
-            fn pass(
-                &self,
-                context: &Context,
-            ) -> impl Future<Output = Result<Action, PassError>> + Send {
-                $pass(self, context)
-            }
-        }
-    };
-}
-
-kind!(
-    PlatformConnection,
-    connections,
-    PlatformConnectionStatus,
-    connection::pass
-);
-kind!(
-    ProfileDataset,
-    datasets,
-    ProfileDatasetStatus,
-    dataset::pass
-);
-kind!(ExportJob, exports, ExportJobStatus, export::pass);
 
 impl Submissions {
     /// Nothing more is submitted to this tenant in the life of this process.
@@ -331,14 +288,6 @@ impl Submissions {
 }
 
 impl Context {
-    /// The objects of a kind in this one's namespace.
-    fn api<K: Kind>(&self, object: &K) -> Result<Api<K>, PassError> {
-        let namespace = object
-            .namespace()
-            .ok_or(PassError::Incomplete("namespace"))?;
-        Ok(Api::namespaced(self.client.clone(), &namespace))
-    }
-
     /// Sends a request that is answered with an object, which is read without its managed fields:
     /// nothing here reads them, and they would go with each write that follows.
     async fn send<K: Kind>(&self, request: http::Request<Vec<u8>>) -> Result<K, PassError> {
@@ -359,7 +308,7 @@ impl Context {
         written.put_status(status);
         let params = PostParams {
             dry_run: false,
-            field_manager: Some(STATUS_MANAGER.to_owned()),
+            field_manager: Some(self.shared.reach.manager(STATUS_MANAGER)),
         };
         let body = serde_json::to_vec(&written).map_err(kube::Error::SerdeError)?;
         let request = requests_of(object)?
@@ -371,7 +320,7 @@ impl Context {
     }
 
     /// What is kept in memory of the objects of this scope, by what for.
-    fn kept(&self) -> [(&'static str, usize); 9] {
+    fn kept(&self) -> [(&'static str, usize); 10] {
         let shared = &self.shared;
         [
             ("retries", shared.retries.kept()),
@@ -383,6 +332,7 @@ impl Context {
             ("secrets", shared.secrets.kept()),
             ("told", shared.told.kept()),
             ("objects", self.stores.kept()),
+            ("namespaces", shared.labels.kept()),
         ]
     }
 
@@ -413,19 +363,19 @@ impl Context {
     async fn listed(&self) {
         let Listed {
             connections,
+            cluster_connections,
+            namespaces,
             datasets,
             exports,
         } = &self.listed;
-        tokio::join!(connections.wait(), datasets.wait(), exports.wait());
+        tokio::join!(
+            connections.wait(),
+            cluster_connections.wait(),
+            namespaces.wait(),
+            datasets.wait(),
+            exports.wait()
+        );
     }
-}
-
-/// The requests for objects of a kind in this one's namespace.
-fn requests_of<K: Kind>(object: &K) -> Result<Request, PassError> {
-    let namespace = object
-        .namespace()
-        .ok_or(PassError::Incomplete("namespace"))?;
-    Ok(Request::new(K::url_path(&(), Some(&namespace))))
 }
 
 /// A duration, up to a tenth longer, so that what began together does not stay together.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{Instrument, debug, info_span, warn};
 
 use super::{Context, Kind, listeners::Relations, streams::Listener, underway::Meanwhile};
-use crate::rights::Advised;
+use crate::{decide::tenancy::Whose, rights::Advised};
 
 /// Why a pass could not be ended.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +76,11 @@ async fn attempt<K: Kind>(object: &Arc<K>, context: &Arc<Context>) -> Action {
         // The object is as old as the wait was: the pass is for the one in the store by now.
         Some(false) => return Action::requeue(Duration::ZERO),
         None => return Action::await_change(),
+    }
+    // Another operator's are none of this one's passes.
+    if object.whose(context) == Whose::Others {
+        object.left_alone(context);
+        return Action::await_change();
     }
     if let Some(wait) = shared.written.behind(&**object) {
         return Action::requeue(wait);

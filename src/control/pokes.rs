@@ -10,7 +10,10 @@ use futures::{Stream, stream};
 use kube::{Resource, runtime::reflector::ObjectRef};
 use tokio::sync::Notify;
 
-use crate::governor::Wake;
+use crate::{
+    api::{ClusterPlatformConnection, ConnectionKey, PlatformConnection},
+    governor::Wake,
+};
 
 /// Objects that shall be reconciled soon. An object that is poked twice before it is taken is
 /// there once, so the set is never larger than the number of objects.
@@ -21,6 +24,40 @@ where
 {
     waiting: Mutex<HashSet<ObjectRef<K>>>,
     arrived: Notify,
+}
+
+/// Connections of either kind that shall be reconciled soon.
+pub struct ConnectionPokes {
+    /// Those of a namespace.
+    pub namespaced: Arc<Pokes<PlatformConnection>>,
+    /// Those of the cluster.
+    pub cluster: Arc<Pokes<ClusterPlatformConnection>>,
+}
+
+impl ConnectionPokes {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            namespaced: Pokes::new(),
+            cluster: Pokes::new(),
+        })
+    }
+
+    /// Has the connection reconciled soon.
+    pub fn poke(&self, connection: &ConnectionKey) {
+        let ConnectionKey { namespace, name } = connection;
+        match namespace {
+            Some(namespace) => self.namespaced.poke(ObjectRef::new(name).within(namespace)),
+            None => self.cluster.poke(ObjectRef::new(name)),
+        }
+    }
+
+    /// Pokes this connection whenever it is called.
+    pub fn waker(self: &Arc<Self>, connection: ConnectionKey) -> Wake {
+        let pokes = Arc::clone(self);
+        Arc::new(move || pokes.poke(&connection))
+    }
 }
 
 impl<K> Pokes<K>

@@ -7,23 +7,51 @@ use kube::{Api, Client, api::ListParams};
 use super::shard::Shard;
 use crate::api::ExportJob;
 
-/// The namespaces and the shard that a process serves.
+/// The name of the operator in field managers and leases.
+pub const OPERATOR: &str = "aep-export-operator";
+
+/// The namespaces, the shard and the class that a process serves.
 pub struct Reach {
     client: Client,
     namespaces: Vec<String>,
     shard: Option<Shard>,
+    class: Option<String>,
 }
 
 impl Reach {
     /// A process that serves a shard of these namespaces; without shard all of them, and without
-    /// namespaces all.
+    /// namespaces all. Of these it serves what uses the connections of its class.
     #[must_use]
-    pub fn new(client: Client, namespaces: Vec<String>, shard: Option<Shard>) -> Self {
+    pub fn new(
+        client: Client,
+        namespaces: Vec<String>,
+        shard: Option<Shard>,
+        class: Option<String>,
+    ) -> Self {
         Self {
             client,
             namespaces,
             shard,
+            class,
         }
+    }
+
+    /// The class; none: connections without one are served.
+    #[must_use]
+    pub fn class(&self) -> Option<&str> {
+        self.class.as_deref()
+    }
+
+    /// Whether it sees objects of no namespace.
+    #[must_use]
+    pub fn sees_cluster(&self) -> bool {
+        self.namespaces.is_empty()
+    }
+
+    /// The field manager of what it writes: of operators of several classes each has its own.
+    #[must_use]
+    pub fn manager(&self, what: &str) -> String {
+        format!("{}/{what}", of_class(OPERATOR, self.class()))
     }
 
     /// The shard, if it is not everything.
@@ -70,6 +98,16 @@ impl Reach {
     }
 }
 
+/// A name for an operator of this class, beside those of other classes. (A class holds no dot, so
+/// that no two come to the same.)
+#[must_use]
+pub fn of_class(name: &str, class: Option<&str>) -> String {
+    match class {
+        Some(class) => format!("{name}.{class}"),
+        None => name.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use axum::{Router, extract::Request};
@@ -109,6 +147,7 @@ mod tests {
             server().await,
             namespaces,
             shard.map(|text| text.parse().unwrap()),
+            None,
         );
         let exports = reach.exports(Some("status.datasetId=5b02")).await.unwrap();
         exports.iter().map(ResourceExt::name_any).collect()

@@ -1,15 +1,17 @@
 //! The controllers of one namespace, or of all.
 //!
-//! References never leave a namespace, so scopes share nothing but the process.
+//! References leave a namespace for connections of the cluster only, which no scope of single
+//! namespaces sees: scopes share nothing but the process.
 
 use std::{convert::Infallible, future::ready, sync::Arc};
 
 use futures::{FutureExt, StreamExt, future::join_all};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
-    Api, Client,
+    Client, Resource,
     runtime::{
         Controller, controller,
-        reflector::{ObjectRef, store, store::Writer},
+        reflector::{store, store::Writer},
     },
 };
 use tokio::sync::SetOnce;
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    Context, Kind, Listed, Settings, Shared, Stores, Submissions,
+    Context, Kind, Listed, Settings, Shared, Stores, Submissions, Within,
     connection::budget::Told,
     crowd::Crowd,
     dataset::Readings,
@@ -25,19 +27,20 @@ use super::{
     events::Events,
     holds::Holds,
     listeners::Relations,
+    namespace_labels::{self, NamespaceLabels},
     namespaces::Namespaces,
     pass::guard,
-    pokes::Pokes,
+    pokes::{ConnectionPokes, Pokes},
     reach::Reach,
     retry::Retries,
     secrets::Secrets,
     streams::{self, Guarded, Health, Listener, Recalls},
-    tenants::{ConnectionKey, Tenants},
+    tenants::Tenants,
     underway::Underway,
     written::Written,
 };
 use crate::{
-    api::{ExportJob, PlatformConnection, ProfileDataset},
+    api::{ClusterPlatformConnection, ExportJob, PlatformConnection, ProfileDataset},
     governor::Governor,
     lease::Leadership,
     metrics::Metrics,
@@ -90,6 +93,7 @@ pub struct Scope {
 
 struct Writers {
     connections: Writer<PlatformConnection>,
+    cluster_connections: Writer<ClusterPlatformConnection>,
     datasets: Writer<ProfileDataset>,
     exports: Writer<ExportJob>,
 }
@@ -120,10 +124,11 @@ impl Scope {
         } = process.clone();
         let watches = Health::new(Arc::clone(&metrics));
         let (connections, connection_writer) = store();
+        let (cluster_connections, cluster_connection_writer) = store();
         let (datasets, dataset_writer) = store();
         let (exports, export_writer) = store();
         let poked_exports = Pokes::new();
-        let poked_connections = Pokes::new();
+        let poked_connections = ConnectionPokes::new();
         let tenants = Arc::new(Tenants::default());
         board.tell(learned(&submissions, &tenants, &poked_connections));
         let shared = Shared {
@@ -139,6 +144,7 @@ impl Scope {
             board,
             secrets: Secrets::new(client.clone(), Arc::clone(&poked_connections)),
             namespaces: Namespaces::new(client.clone()),
+            labels: NamespaceLabels::default(),
             holds: Holds::default(),
             retries: Retries::default(),
             readings: Readings::default(),
@@ -155,19 +161,21 @@ impl Scope {
         };
         let stores = Stores {
             connections,
+            cluster_connections,
             datasets,
             exports,
         };
         let context = Arc::new(Context {
             client,
             stores,
-            listed: Listed::default(),
+            listed: Listed::of(namespace.as_deref()),
             watches,
             scope: namespace.clone(),
             shared: Arc::new(shared),
         });
         let writers = Writers {
             connections: connection_writer,
+            cluster_connections: cluster_connection_writer,
             datasets: dataset_writer,
             exports: export_writer,
         };
@@ -196,17 +204,18 @@ impl Scope {
         } = self;
         let Writers {
             connections,
+            cluster_connections,
             datasets,
             exports,
         } = writers;
         let shared = Arc::clone(&context.shared);
         let namespace = namespace.as_deref();
-        let controllers = [
+        let mut controllers = vec![
             controller(
                 &context,
                 namespace,
                 connections,
-                &shared.connections,
+                &shared.connections.namespaced,
                 OTHER_PASSES,
             )
             .boxed(),
@@ -220,6 +229,14 @@ impl Scope {
             .boxed(),
             controller(&context, namespace, exports, &shared.exports, EXPORT_PASSES).boxed(),
         ];
+        if namespace.is_none() {
+            let pokes = &shared.connections.cluster;
+            let connections = controller(&context, None, cluster_connections, pokes, OTHER_PASSES);
+            controllers.push(connections.boxed());
+            let labels = context.watch_namespaces();
+            let labels = shared.shutdown.run_until_cancelled(labels);
+            controllers.push(labels.map(drop).boxed());
+        }
         let budgets = async {
             shared.leadership.acquired().await;
             context.tell_budgets().await;
@@ -236,28 +253,38 @@ impl Readiness {
     pub fn missing(&self) -> Vec<String> {
         let Listed {
             connections,
+            cluster_connections,
+            namespaces,
             datasets,
             exports,
         } = &self.context.listed;
         let kinds = [
-            self.missing_of::<PlatformConnection>(connections),
-            self.missing_of::<ProfileDataset>(datasets),
-            self.missing_of::<ExportJob>(exports),
+            self.missing_of::<PlatformConnection>(PlatformConnection::KIND, connections),
+            self.missing_of::<ClusterPlatformConnection>(
+                ClusterPlatformConnection::KIND,
+                cluster_connections,
+            ),
+            self.missing_of::<Namespace>(namespace_labels::KIND, namespaces),
+            self.missing_of::<ProfileDataset>(ProfileDataset::KIND, datasets),
+            self.missing_of::<ExportJob>(ExportJob::KIND, exports),
         ];
         kinds.into_iter().flatten().collect()
     }
 
-    fn missing_of<K: Kind>(&self, listed: &SetOnce<()>) -> Option<String> {
-        let advice = self.context.watches.missing::<K>(K::KIND);
+    fn missing_of<K>(&self, kind: &'static str, listed: &SetOnce<()>) -> Option<String>
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let advice = self.context.watches.missing::<K>(kind);
         advice.or_else(|| {
             let scope = self.namespace.as_deref().unwrap_or("all namespaces");
-            (!listed.initialized()).then(|| format!("{}: not listed yet in {scope}", K::KIND))
+            (!listed.initialized()).then(|| format!("{kind}: not listed yet in {scope}"))
         })
     }
 
     /// What is kept in memory of the objects of this scope, by what for.
     #[must_use]
-    pub fn kept(&self) -> [(&'static str, usize); 9] {
+    pub fn kept(&self) -> [(&'static str, usize); 10] {
         self.context.kept()
     }
 
@@ -278,15 +305,14 @@ impl Readiness {
 fn learned(
     submissions: &Arc<Submissions>,
     tenants: &Arc<Tenants>,
-    connections: &Arc<Pokes<PlatformConnection>>,
+    connections: &Arc<ConnectionPokes>,
 ) -> OnLearned {
     let (waiting, tenants) = (Arc::clone(submissions), Arc::clone(tenants));
     let connections = Arc::clone(connections);
     Box::new(move |tenant| {
         waiting.claims.wake_all(tenant);
         for key in tenants.of(tenant) {
-            let ConnectionKey { namespace, name } = key;
-            connections.poke(ObjectRef::new(&name).within(&namespace));
+            connections.poke(&key);
         }
     })
 }
@@ -303,10 +329,7 @@ async fn controller<K>(
     Relations: Listener<K>,
 {
     let client = context.client.clone();
-    let api: Api<Guarded<K>> = match namespace {
-        Some(namespace) => Api::namespaced(client, namespace),
-        None => Api::all(client),
-    };
+    let api = K::Scope::api::<Guarded<K>>(client, namespace);
     let reader = writer.as_reader();
     let listener = Arc::new(Relations(Arc::clone(context)));
     let (recalls, recalled) = Recalls::new(context.client.clone(), reader.clone());

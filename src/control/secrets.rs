@@ -9,14 +9,14 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
-    runtime::{WatchStreamExt, reflector::ObjectRef, watcher},
+    runtime::{WatchStreamExt, watcher},
 };
 use secrecy::SecretString;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 
-use super::{pokes::Pokes, streams::watches};
-use crate::api::PlatformConnection;
+use super::{pokes::ConnectionPokes, streams::watches};
+use crate::api::ConnectionKey;
 
 /// The keys that a connection's Secret may hold; no other key's value is kept.
 const KEYS: [&str; 4] = ["client_id", "client_secret", "access_token", "api_key"];
@@ -50,12 +50,12 @@ pub enum SecretValue {
 pub struct Secrets {
     client: Client,
     watched: Arc<Mutex<HashMap<Name, Watched>>>,
-    wake: Arc<Pokes<PlatformConnection>>,
+    wake: Arc<ConnectionPokes>,
 }
 
 struct Watched {
     state: SecretState,
-    users: HashSet<ObjectRef<PlatformConnection>>,
+    users: HashSet<ConnectionKey>,
     /// Ends the watch when the last user is gone.
     _watch: AbortOnDropHandle<()>,
 }
@@ -63,7 +63,7 @@ struct Watched {
 impl Secrets {
     /// None watched yet.
     #[must_use]
-    pub fn new(client: Client, wake: Arc<Pokes<PlatformConnection>>) -> Self {
+    pub fn new(client: Client, wake: Arc<ConnectionPokes>) -> Self {
         Self {
             client,
             watched: Arc::default(),
@@ -74,12 +74,7 @@ impl Secrets {
     /// What is known of the Secret that a connection names. From the first call on it is watched,
     /// and the connection is woken at every change of it. A Secret that it named before is let go.
     #[must_use]
-    pub fn follow(
-        &self,
-        user: &ObjectRef<PlatformConnection>,
-        namespace: &str,
-        name: &str,
-    ) -> SecretState {
+    pub fn follow(&self, user: &ConnectionKey, namespace: &str, name: &str) -> SecretState {
         let key = (namespace.to_owned(), name.to_owned());
         let mut watched = self.watched();
         watched.retain(|other, entry| {
@@ -98,7 +93,7 @@ impl Secrets {
     }
 
     /// Lets go of the Secret that a connection named.
-    pub fn forget(&self, user: &ObjectRef<PlatformConnection>) {
+    pub fn forget(&self, user: &ConnectionKey) {
         self.watched().retain(|_, entry| {
             entry.users.remove(user);
             !entry.users.is_empty()
@@ -143,7 +138,7 @@ impl Secrets {
                     return;
                 };
                 entry.state = state;
-                entry.users.iter().cloned().for_each(|user| wake.poke(user));
+                entry.users.iter().for_each(|user| wake.poke(user));
             }
         }))
     }

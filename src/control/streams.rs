@@ -33,7 +33,7 @@ pub use self::{
 
 /// How many objects a list shows at a time. Each page is in memory as text and as objects, and
 /// after a start that is the most memory that there is; fewer would cost more calls.
-const PAGE: u32 = 100;
+pub(super) const PAGE: u32 = 100;
 
 /// Told of what a watch brings, after the store has it.
 pub trait Listener<K>: Send + Sync + 'static

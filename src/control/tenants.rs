@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,18 +13,15 @@ use crate::{
     platform::{Platform, PlatformError, Sandbox},
 };
 
-/// A connection by namespace and name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ConnectionKey {
-    /// The namespace.
-    pub namespace: String,
-    /// The name.
-    pub name: String,
-}
+pub use crate::api::ConnectionKey;
 
 /// The client of one connection.
 #[derive(Clone)]
 pub struct Tenant {
+    /// The connection.
+    pub connection: ConnectionKey,
+    /// The class of the operator that serves it.
+    pub class: Option<String>,
     /// A digest of spec and credential: another one calls for another client.
     pub stamp: String,
     /// The client.
@@ -68,24 +64,6 @@ pub struct Tenants {
     by_connection: Mutex<HashMap<ConnectionKey, Tenant>>,
 }
 
-impl ConnectionKey {
-    /// A connection of this namespace.
-    #[must_use]
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Self {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for ConnectionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { namespace, name } = self;
-        write!(f, "{namespace}/{name}")
-    }
-}
-
 impl Tenant {
     /// The same client, for calls of this lane.
     #[must_use]
@@ -96,14 +74,30 @@ impl Tenant {
         }
     }
 
+    /// The same client, for calls on behalf of an object's namespace: of those that share a
+    /// connection each has its turn.
+    #[must_use]
+    pub fn on_behalf_of(self, namespace: &str) -> Self {
+        if *self.namespace == *namespace {
+            return self;
+        }
+        let namespace: Arc<str> = Arc::from(namespace);
+        Self {
+            platform: self.platform.on_behalf_of(Arc::clone(&namespace)),
+            namespace,
+            ..self
+        }
+    }
+
     /// The connection, as status tells it.
     #[must_use]
-    pub fn status_ref(&self, name: &str) -> ConnectionStatusRef {
+    pub fn status_ref(&self) -> ConnectionStatusRef {
         ConnectionStatusRef {
-            kind: "PlatformConnection".into(),
-            name: name.to_owned(),
+            kind: self.connection.kind().as_str().to_owned(),
+            name: self.connection.name.clone(),
             organization_id: Some(self.target.organization_id.clone()),
             sandbox: Some(self.target.sandbox.clone()),
+            controller_class: self.class.clone(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Whether a connection works, and who holds it.
 
 use crate::{
-    api::{ABANDON_ANNOTATION, Reason},
+    api::{ABANDON_ANNOTATION, ConnectionKey, Reason},
     decide::{Cause, Finalizer, Life, Need},
     platform::{Consequence, PlatformError, Sandbox},
 };
@@ -26,10 +26,8 @@ pub struct Facts {
 pub struct Use {
     /// Its UID.
     pub uid: String,
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
+    /// Which one it is.
+    pub connection: ConnectionKey,
     /// Whether it is being deleted.
     pub life: Life,
     /// Whether our finalizer is on it.
@@ -157,8 +155,7 @@ pub fn decide(facts: &Facts) -> Plan {
 pub fn hold(facts: &Use) -> Hold {
     let Use {
         uid: _,
-        namespace,
-        name,
+        connection,
         life,
         finalizer,
         users,
@@ -177,10 +174,16 @@ pub fn hold(facts: &Use) -> Hold {
             Word::Abandoned => Hold::Abandon(Cause::new(
                 Reason::Abandoned,
                 format!(
-                    "PlatformConnection {name} of namespace {namespace} was let go by the \
-                     annotation {ABANDON_ANNOTATION}, although {} go on with it: they do so while \
-                     this process holds its token; after that, create it again with the same name, \
-                     organisation and sandbox",
+                    "{}{} was let go by the annotation {ABANDON_ANNOTATION}, although {} go on with \
+                     it: they do so while this process holds its token; after that, create it again \
+                     with the same name, organisation and sandbox",
+                    connection.title(),
+                    connection
+                        .namespace
+                        .as_ref()
+                        .map_or_else(String::new, |namespace| format!(
+                            " of namespace {namespace}"
+                        )),
                     named(users)
                 ),
             )),
@@ -192,8 +195,7 @@ pub fn hold(facts: &Use) -> Hold {
 fn waits(leaving: &Use, credential: &Need<()>) -> Cause {
     let Use {
         uid,
-        namespace,
-        name,
+        connection,
         life: _,
         finalizer,
         users,
@@ -203,8 +205,9 @@ fn waits(leaving: &Use, credential: &Need<()>) -> Cause {
         return Cause::new(
             Reason::BeingDeleted,
             format!(
-                "this operator holds it no longer; what else does, tells kubectl -n {namespace} \
-                 get aepconn {name} -o jsonpath={{.metadata.finalizers}}"
+                "this operator holds it no longer; what else does, tells {} -o \
+                 jsonpath={{.metadata.finalizers}}",
+                connection.kubectl("get")
             ),
         );
     }
@@ -221,8 +224,9 @@ fn waits(leaving: &Use, credential: &Need<()>) -> Cause {
         Reason::WaitingForUsers,
         format!(
             "it goes once these have ended: {}.{trouble} Nothing new begins with it. To have it go \
-             at once: kubectl -n {namespace} annotate aepconn {name} {ABANDON_ANNOTATION}={uid}",
-            named(users)
+             at once: {} {ABANDON_ANNOTATION}={uid}",
+            named(users),
+            connection.kubectl("annotate")
         ),
     )
 }
@@ -250,7 +254,7 @@ fn judge_sandbox(wanted: &str, all: &[Sandbox]) -> Situation {
             Reason::SandboxNotFound,
             format!(
                 "the credential sees no sandbox {wanted} (it sees: {seen}): create a \
-                 PlatformConnection with the right name, or give the credential's role access to it"
+                 connection with the right name, or give the credential's role access to it"
             ),
         ));
     };
@@ -332,8 +336,7 @@ mod tests {
     fn used(life: Life, finalizer: Finalizer, users: usize) -> Use {
         Use {
             uid: "u".into(),
-            namespace: "n".into(),
-            name: "prod".into(),
+            connection: ConnectionKey::new("n", "prod"),
             life,
             finalizer,
             users: (0..users).map(|i| format!("ExportJob e{i}")).collect(),
@@ -392,6 +395,22 @@ mod tests {
             cause.message
         );
         let line = "kubectl -n n annotate aepconn prod aep-export.dev/abandon=u";
+        assert!(cause.message.contains(line), "{}", cause.message);
+    }
+
+    #[test]
+    fn a_connection_of_the_cluster_is_let_go_by_a_line_without_a_namespace() {
+        let leaving = Facts {
+            leaving: Some(Use {
+                connection: ConnectionKey::cluster("prod"),
+                ..used(Life::Deleting, Finalizer::Present, 1)
+            }),
+            ..facts(Check::Due, Before::Ready)
+        };
+        let Plan::Settle(Situation::Leaving(cause)) = decide(&leaving) else {
+            panic!()
+        };
+        let line = "kubectl annotate caepconn prod aep-export.dev/abandon=u";
         assert!(cause.message.contains(line), "{}", cause.message);
     }
 

@@ -9,6 +9,7 @@ pub mod creation;
 pub mod dataset;
 pub mod export;
 pub mod request;
+pub mod tenancy;
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -256,6 +256,16 @@ impl Platform {
         }
     }
 
+    /// The same client, for calls on behalf of another namespace.
+    #[must_use]
+    pub fn on_behalf_of(&self, namespace: Arc<str>) -> Self {
+        let lane = self.caller.lane;
+        Self {
+            inner: Arc::clone(&self.inner),
+            caller: Caller { lane, namespace },
+        }
+    }
+
     /// Makes sure that an access token is there, and tells when it expires: by AEP's time, and
     /// `None` for a token that was given. A thousand callers at once make one call to IMS.
     ///

@@ -26,3 +26,4 @@ mod security;
 mod shards;
 mod soak;
 mod stale;
+mod tenancy;

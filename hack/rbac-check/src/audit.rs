@@ -123,7 +123,10 @@ mod tests {
     fn a_request_of_the_account_is_read_as_roles_write_it() {
         let event = event("system:serviceaccount:n:operator", "allow");
         let request = event.of("operator").unwrap();
-        assert_eq!(request.to_string(), "update exportjobs/status.aep-export.dev a");
+        assert_eq!(
+            request.to_string(),
+            "update exportjobs/status.aep-export.dev a"
+        );
         assert_eq!(event.decision(), Decision::Allowed);
         assert_eq!(event.of("other"), None);
     }

@@ -137,7 +137,10 @@ impl Rights {
 
     /// How many of them were used.
     pub fn used(&self) -> usize {
-        self.0.values().filter(|state| **state == State::Used).count()
+        self.0
+            .values()
+            .filter(|state| **state == State::Used)
+            .count()
     }
 
     /// Those that were not used, and for no reason that is known.
@@ -228,7 +231,11 @@ rules:
     fn a_right_for_one_object_counts_before_the_one_for_all() {
         let mut rights = Rights::parse(ROLES).unwrap();
         rights.take(&request("", "namespaces", "get", "kube-system"));
-        assert!(rights.unused().any(|right| right.to_string() == "get namespaces"));
+        assert!(
+            rights
+                .unused()
+                .any(|right| right.to_string() == "get namespaces")
+        );
         rights.take(&request("", "namespaces", "get", "shop"));
         assert_eq!(rights.used(), 2);
     }

@@ -78,6 +78,11 @@ impl Records {
         self.by_uid.get(uid)
     }
 
+    /// The namespace of an object.
+    pub(super) fn namespace(&self, uid: &str) -> Option<Arc<str>> {
+        self.get(uid).map(|record| Arc::clone(&record.namespace))
+    }
+
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         let Self {
@@ -229,17 +234,28 @@ impl Record {
         }
     }
 
-    /// Who it is, in words.
-    pub(super) fn title(&self) -> String {
-        format!("ExportJob {} of namespace {}", self.name, self.namespace)
+    /// Who it is, in words for an object of this namespace: the names of other namespaces are
+    /// nobody's business there.
+    pub(super) fn title(&self, reader: Option<&str>) -> String {
+        if reader == Some(&*self.namespace) {
+            format!("ExportJob {}", self.name)
+        } else {
+            "an export of another namespace".to_owned()
+        }
     }
 
     fn is_in(&self, namespace: Option<&str>) -> bool {
         namespace.is_none_or(|namespace| *self.namespace == *namespace)
     }
 
-    /// Adds what it claims of a tenant, as another object's; `note` is said after its name.
-    pub(super) fn add_to(&self, claims: &mut export::Claims, target: &Target, note: &str) {
+    /// Adds what it claims of a tenant, as another object's, for one of the namespace `reader`;
+    /// `note` is said after its name.
+    pub(super) fn add_to(
+        &self,
+        claims: &mut export::Claims,
+        target: &Target,
+        (reader, note): (Option<&str>, &str),
+    ) {
         let Some(claim) = &self.claim else { return };
         if !target.is_same_tenant(&claim.target) {
             return;
@@ -247,7 +263,7 @@ impl Record {
         claims.jobs.extend(claim.jobs.iter().cloned());
         claims.request_ids.push(claim.request_id.to_string());
         if claim.state == State::Open && *claim.target == *target {
-            claims.open.push(format!("{}{note}", self.title()));
+            claims.open.push(format!("{}{note}", self.title(reader)));
         }
     }
 }

@@ -6,15 +6,17 @@ use std::{
     time::Duration,
 };
 
-use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
-use super::super::{
-    Context, Shared,
-    tenants::{ConnectionKey, Standing},
+use super::{
+    super::{
+        Context, Shared,
+        tenants::{ConnectionKey, Standing},
+    },
+    Connection,
 };
 use crate::{
-    api::{BudgetStatus, PlatformConnection, PlatformConnectionStatus, whole_second},
+    api::{BudgetStatus, PlatformConnectionStatus, whole_second},
     governor,
 };
 
@@ -57,8 +59,8 @@ impl Told {
 }
 
 /// The status with the budget as it stands: if that is all that is new, once a minute.
-pub(super) fn told(
-    connection: &PlatformConnection,
+pub(super) fn told<C: Connection>(
+    connection: &C,
     key: &ConnectionKey,
     shared: &Shared,
     status: PlatformConnectionStatus,
@@ -68,7 +70,7 @@ pub(super) fn told(
         return status;
     };
     let budget = Some(shown(tenant.budget.standing()));
-    let only_budget = connection.status.as_ref() == Some(&status);
+    let only_budget = connection.status() == Some(&status);
     if status.budget == budget || (only_budget && !shared.told.again(key)) {
         return status;
     }
@@ -106,17 +108,22 @@ impl Context {
         loop {
             ticks.tick().await;
             for connection in self.stores.connections.state() {
-                let object = ObjectRef::from_obj(&*connection);
-                let namespace = object.namespace.clone().unwrap_or_default();
-                let key = ConnectionKey::new(&namespace, &object.name);
-                let Some(tenant) = self.shared.tenants.get(&key) else {
-                    continue;
-                };
-                let told = connection.status.as_ref().and_then(|s| s.budget.as_ref());
-                if told != Some(&shown(tenant.budget.standing())) {
-                    self.shared.connections.poke(object);
-                }
+                self.tell_budget_of(&*connection);
             }
+            for connection in self.stores.cluster_connections.state() {
+                self.tell_budget_of(&*connection);
+            }
+        }
+    }
+
+    fn tell_budget_of<C: Connection>(&self, connection: &C) {
+        let key = connection.key();
+        let Some(tenant) = self.shared.tenants.get(&key) else {
+            return;
+        };
+        let told = connection.status().and_then(|s| s.budget.as_ref());
+        if told != Some(&shown(tenant.budget.standing())) {
+            self.shared.connections.poke(&key);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The credential of a connection: from Secret and spec to what the platform's client takes, and
 //! back from an error to the key that is wrong.
 
-use kube::runtime::reflector::ObjectRef;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -12,7 +11,7 @@ use super::super::{
     tenants::ConnectionKey,
 };
 use crate::{
-    api::{PlatformConnection, PlatformConnectionSpec, Reason, Target},
+    api::{Access, Form, Reason, Target, Terms},
     decide::{Cause, Need, connection::Failure, request::hexadecimal},
     governor::{Account, Allowance},
     platform::{self, Consequence, Credential, CredentialPart, PlatformError},
@@ -33,36 +32,34 @@ const SCOPES: [&str; 5] = [
 
 /// The credential in the connection's Secret. None before the watch of it has answered.
 pub(super) fn secret(
-    connection: &PlatformConnection,
+    terms: &Terms,
     key: &ConnectionKey,
     shared: &Shared,
 ) -> Option<Need<Credential>> {
-    let spec = &connection.spec;
-    let Some(name) = spec.auth.secret_name() else {
+    let Some(access) = &terms.access else {
         return Some(Need::wrong(
             Reason::SecretKeyInvalid,
             "auth names no Secret: write oauthServerToServer or accessToken",
         ));
     };
-    let reference = ObjectRef::from_obj(connection);
-    match shared.secrets.follow(&reference, &key.namespace, name) {
+    let (namespace, name) = (home(access, key), access.secret);
+    match shared.secrets.follow(key, namespace, name) {
         SecretState::Loading => None,
         SecretState::Missing => {
-            let message = missing(spec, key, name);
+            let message = missing(access, namespace);
             Some(Need::waiting(Reason::SecretNotFound, message))
         }
         SecretState::Unreadable(why) => Some(Need::wrong(
             Reason::SecretUnreadable,
             format!(
-                "the operator cannot watch Secret {name} in namespace {}: {why}; its ServiceAccount \
-                 needs the verb watch on this Secret, which the chart's value {SECRETS} grants, and \
-                 the API server streaming lists (Kubernetes 1.34)",
-                key.namespace
+                "the operator cannot watch Secret {name} in namespace {namespace}: {why}; its \
+                 ServiceAccount needs the verb watch on this Secret, which the chart's value \
+                 {SECRETS} grants, and the API server streaming lists (Kubernetes 1.34)"
             ),
         )),
         SecretState::Present(values) => {
-            let value = |wanted| usable(values.get(wanted), wanted, name, &key.namespace);
-            Some(match credential(spec, value) {
+            let value = |wanted| usable(values.get(wanted), wanted, name, namespace);
+            Some(match credential(access, value) {
                 Ok(credential) => Need::Met(credential),
                 Err(cause) => Need::Wrong(cause),
             })
@@ -70,18 +67,23 @@ pub(super) fn secret(
     }
 }
 
-fn missing(spec: &PlatformConnectionSpec, key: &ConnectionKey, name: &str) -> String {
-    let keys = if spec.auth.oauth_server_to_server.is_some() {
-        ["client_id", "client_secret"]
-    } else {
-        ["access_token", "api_key"]
+/// Where a connection's Secret is: in the connection's own namespace, whatever it says; of a
+/// connection of the cluster, where that says.
+fn home<'a>(access: &Access<'a>, key: &'a ConnectionKey) -> &'a str {
+    let own = key.namespace.as_deref();
+    own.or(access.namespace).unwrap_or_default()
+}
+
+fn missing(access: &Access, ns: &str) -> String {
+    let name = access.secret;
+    let keys = match access.form {
+        Form::OAuthServerToServer(_) => ["client_id", "client_secret"],
+        Form::AccessToken => ["access_token", "api_key"],
     };
     format!(
         "Secret {name} is not in namespace {ns}: create it with kubectl -n {ns} create secret \
          generic {name} --from-literal={}=… --from-literal={}=…",
-        keys[0],
-        keys[1],
-        ns = key.namespace,
+        keys[0], keys[1],
     )
 }
 
@@ -125,30 +127,25 @@ fn remedy(namespace: &str, secret: &str, key: &str) -> String {
 }
 
 fn credential(
-    spec: &PlatformConnectionSpec,
+    access: &Access,
     value: impl Fn(&'static str) -> Result<SecretString, Cause>,
 ) -> Result<Credential, Cause> {
-    if let Some(oauth) = &spec.auth.oauth_server_to_server {
-        let scopes = oauth.scopes.clone();
-        Ok(Credential::OAuthServerToServer {
+    match access.form {
+        Form::OAuthServerToServer(scopes) => Ok(Credential::OAuthServerToServer {
             client_id: value("client_id")?.expose_secret().to_owned(),
             client_secret: value("client_secret")?,
-            scopes: scopes.unwrap_or_else(|| SCOPES.map(str::to_owned).to_vec()),
-        })
-    } else {
-        Ok(Credential::AccessToken {
+            scopes: scopes.map_or_else(|| SCOPES.map(str::to_owned).to_vec(), <[_]>::to_vec),
+        }),
+        Form::AccessToken => Ok(Credential::AccessToken {
             access_token: value("access_token")?,
             api_key: value("api_key")?.expose_secret().to_owned(),
-        })
+        }),
     }
 }
 
 /// The endpoints, if this operator may call them.
-pub(super) fn endpoints(
-    spec: &PlatformConnectionSpec,
-    settings: &Settings,
-) -> Result<platform::Endpoints, Cause> {
-    let named = spec.endpoints.as_ref();
+pub(super) fn endpoints(terms: &Terms, settings: &Settings) -> Result<platform::Endpoints, Cause> {
+    let named = terms.endpoints;
     let platform = named
         .and_then(|e| e.platform.as_deref())
         .unwrap_or(PLATFORM);
@@ -160,35 +157,35 @@ pub(super) fn endpoints(
 }
 
 /// Where a connection goes, whether or not this operator may call it.
-pub(super) fn target(spec: &PlatformConnectionSpec) -> Target {
-    let named = spec.endpoints.as_ref();
+pub(super) fn target(terms: &Terms) -> Target {
+    let named = terms.endpoints;
     let platform = named.and_then(|e| e.platform.as_deref());
     let platform = platform.unwrap_or(PLATFORM);
     Target {
         platform: Url::parse(platform).map_or_else(|_| platform.to_owned(), |url| origin(&url)),
-        organization_id: spec.organization_id.clone(),
-        sandbox: spec.sandbox.clone(),
+        organization_id: terms.organization_id.to_owned(),
+        sandbox: terms.sandbox.to_owned(),
         dataset_id: None,
     }
 }
 
 /// Whose budget it is: Adobe's gateway counts by the API key.
-pub(super) fn account(spec: &PlatformConnectionSpec, credential: &Credential) -> Account {
+pub(super) fn account(terms: &Terms, credential: &Credential) -> Account {
     let api_key = match credential {
         Credential::OAuthServerToServer { client_id, .. } => client_id,
         Credential::AccessToken { api_key, .. } => api_key,
     };
     Account {
-        endpoint: target(spec).platform,
+        endpoint: target(terms).platform,
         api_key: api_key.clone(),
     }
 }
 
 /// What the connection's budget allows.
-pub(super) fn allowance(spec: &PlatformConnectionSpec) -> Allowance {
+pub(super) fn allowance(terms: &Terms) -> Allowance {
     Allowance {
-        requests_per_minute: spec.requests_per_minute(),
-        max_running_exports: spec.max_running_exports(),
+        requests_per_minute: terms.requests_per_minute(),
+        max_running_exports: terms.max_running_exports(),
     }
 }
 
@@ -228,7 +225,7 @@ fn allowed(endpoint: &str, settings: &Settings) -> Result<Url, Cause> {
 
 /// A digest of all that makes a client what it is: another one calls for another client.
 pub(super) fn stamp(
-    spec: &PlatformConnectionSpec,
+    terms: &Terms,
     endpoints: &platform::Endpoints,
     credential: &Credential,
 ) -> String {
@@ -239,8 +236,8 @@ pub(super) fn stamp(
     };
     add(endpoints.platform.as_str());
     add(endpoints.ims.as_str());
-    add(&spec.organization_id);
-    add(&spec.sandbox);
+    add(terms.organization_id);
+    add(terms.sandbox);
     match credential {
         Credential::OAuthServerToServer {
             client_id,
@@ -263,14 +260,12 @@ pub(super) fn stamp(
 }
 
 /// An error of the platform, with the remedy where the Secret holds it.
-pub(super) fn failure(
-    error: &PlatformError,
-    connection: &PlatformConnection,
-    key: &ConnectionKey,
-) -> Failure {
+pub(super) fn failure(error: &PlatformError, terms: &Terms, key: &ConnectionKey) -> Failure {
     let failure = Failure::from(error);
-    let auth = &connection.spec.auth;
-    let culprit = match (failure.consequence, auth.access_token.is_some()) {
+    let Some(access) = &terms.access else {
+        return failure;
+    };
+    let culprit = match (failure.consequence, access.form) {
         (Consequence::CredentialRejected(CredentialPart::Scopes), _) => {
             return Failure {
                 message: format!(
@@ -285,8 +280,8 @@ pub(super) fn failure(
         (Consequence::CredentialRejected(CredentialPart::Unnamed), _) => {
             "client_id or client_secret"
         }
-        (Consequence::Unauthenticated, true) => "access_token",
-        (Consequence::Unauthenticated, false) => "client_id",
+        (Consequence::Unauthenticated, Form::AccessToken) => "access_token",
+        (Consequence::Unauthenticated, Form::OAuthServerToServer(_)) => "client_id",
         (
             Consequence::Retry
             | Consequence::Throttled { retry_after: _ }
@@ -301,13 +296,13 @@ pub(super) fn failure(
             _,
         ) => return failure,
     };
-    let secret = auth.secret_name().unwrap_or_default();
+    let secret = access.secret;
     let wanted = if culprit.contains(' ') {
         "client_secret"
     } else {
         culprit
     };
-    let remedy = remedy(&key.namespace, secret, wanted);
+    let remedy = remedy(home(access, key), secret, wanted);
     let message = format!(
         "{}: {culprit} of Secret {secret} is wrong: {remedy}",
         failure.message

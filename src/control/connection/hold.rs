@@ -8,10 +8,11 @@ use super::{
         Context, PassError, events::Tone, finalizers::finalizer, holds::Held,
         requests::is_abandoned, tenants::ConnectionKey,
     },
+    Connection,
     credential::target,
 };
 use crate::{
-    api::{CONNECTION_FINALIZER, PlatformConnection, Target},
+    api::{CONNECTION_FINALIZER, Target},
     decide::{
         Cause, Finalizer, Life, Need,
         connection::{Hold, Use, Word, hold},
@@ -28,8 +29,8 @@ pub(super) enum Step {
 }
 
 /// Who needs the connection.
-pub(super) async fn held(
-    connection: &PlatformConnection,
+pub(super) async fn held<C: Connection>(
+    connection: &C,
     key: &ConnectionKey,
     context: &Context,
 ) -> Result<Use, PassError> {
@@ -37,7 +38,7 @@ pub(super) async fn held(
     let mut users = users(connection, key, context);
     // Before it is let go, what this process does not watch counts too.
     if users.is_empty() && finalizer == Finalizer::Present {
-        let own = target(&connection.spec);
+        let own = target(&connection.terms());
         let serves = |target: &Target| own.is_same_tenant(target);
         users = context
             .users_elsewhere(&Held::Connection(key.clone()), serves)
@@ -45,9 +46,8 @@ pub(super) async fn held(
     }
     Ok(Use {
         uid: connection.uid().ok_or(PassError::Incomplete("uid"))?,
-        namespace: key.namespace.clone(),
-        name: key.name.clone(),
-        life: match connection.metadata.deletion_timestamp {
+        connection: key.clone(),
+        life: match connection.meta().deletion_timestamp {
             Some(_) => Life::Deleting,
             None => Life::Live,
         },
@@ -61,14 +61,14 @@ pub(super) async fn held(
     })
 }
 
-fn users(connection: &PlatformConnection, key: &ConnectionKey, context: &Context) -> Vec<String> {
-    let own = target(&connection.spec);
+fn users<C: Connection>(connection: &C, key: &ConnectionKey, context: &Context) -> Vec<String> {
+    let own = target(&connection.terms());
     context.users_of_connection(key, |target| own.is_same_tenant(target))
 }
 
 /// Puts the finalizer on or takes it off.
-pub(super) async fn act(
-    connection: &PlatformConnection,
+pub(super) async fn act<C: Connection>(
+    connection: &C,
     key: &ConnectionKey,
     context: &Context,
     facts: &Use,

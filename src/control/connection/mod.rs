@@ -1,4 +1,5 @@
-//! The pass over a `PlatformConnection`: is its credential there, does it work, and who needs it?
+//! The pass over a connection of either kind: is its credential there, does it work, and who needs
+//! it?
 
 pub(super) mod budget;
 mod credential;
@@ -7,10 +8,7 @@ mod report;
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{
-    ResourceExt,
-    runtime::{controller::Action, reflector::ObjectRef},
-};
+use kube::{Resource, runtime::controller::Action};
 use tokio::time::Instant;
 
 use self::{
@@ -19,14 +17,14 @@ use self::{
     report::{announce, report, shown},
 };
 use super::{
-    Context, PassError, Shared, jittered,
+    Context, Kind, PassError, Shared, jittered,
     requests::requested,
     tenants::{Changed, Checked, ConnectionKey, Standing, Tenant},
 };
 use crate::{
     api::{
-        ConditionType, PlatformConnection, PlatformConnectionSpec, PlatformConnectionStatus,
-        Reason, is_true,
+        ClusterPlatformConnection, ConditionType, PlatformConnection, PlatformConnectionStatus,
+        Reason, Terms, is_true,
     },
     decide::{
         Life, Need,
@@ -38,6 +36,32 @@ use crate::{
 
 /// How soon something that only Adobe's side can mend is looked at again.
 const WRONG_AGAIN: Duration = Duration::from_mins(2);
+
+/// A connection of either kind.
+pub trait Connection: Kind<Status = PlatformConnectionStatus> {
+    /// What it says.
+    fn terms(&self) -> Terms<'_>;
+
+    /// Which one it is.
+    fn key(&self) -> ConnectionKey {
+        ConnectionKey {
+            namespace: self.meta().namespace.clone(),
+            name: self.meta().name.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl Connection for PlatformConnection {
+    fn terms(&self) -> Terms<'_> {
+        self.spec.terms()
+    }
+}
+
+impl Connection for ClusterPlatformConnection {
+    fn terms(&self) -> Terms<'_> {
+        self.spec.terms()
+    }
+}
 
 /// What a pass found out, beside the facts.
 struct Seen {
@@ -51,9 +75,9 @@ struct Seen {
 /// # Errors
 ///
 /// What the API server refuses.
-pub async fn pass(connection: &PlatformConnection, context: &Context) -> Result<Action, PassError> {
+pub async fn pass<C: Connection>(connection: &C, context: &Context) -> Result<Action, PassError> {
     let shared = &context.shared;
-    let key = key(connection)?;
+    let key = connection.key();
     // Before anything else: who lets go does not wait for a Secret.
     let held = hold::held(connection, &key, context).await?;
     if hold::act(connection, &key, context, &held).await? == Step::Changed {
@@ -79,7 +103,7 @@ pub async fn pass(connection: &PlatformConnection, context: &Context) -> Result<
                     let echoes = &shared.submissions.echoes;
                     echoes.of(&tenant.target)
                 });
-                settle(connection, context, &key, seen, &situation);
+                settle(context, &key, seen, &situation);
                 let now = jiff::Timestamp::now();
                 let status = PlatformConnectionStatus {
                     echoes_request_id: shown(echo, connection),
@@ -94,24 +118,28 @@ pub async fn pass(connection: &PlatformConnection, context: &Context) -> Result<
     }
 }
 
-fn key(connection: &PlatformConnection) -> Result<ConnectionKey, PassError> {
-    let namespace = connection
-        .namespace()
-        .ok_or(PassError::Incomplete("namespace"))?;
-    Ok(ConnectionKey {
-        namespace,
-        name: connection.name_any(),
-    })
+impl Context {
+    /// A connection is gone, or another operator's. Its client stays while something begun with it
+    /// is not finished.
+    pub(super) fn forget_connection(&self, key: &ConnectionKey) {
+        let shared = &self.shared;
+        shared.secrets.forget(key);
+        shared.tenants.retire(key);
+        shared.governor.leave(&key.to_string());
+        shared.told.forget(key);
+        shared.tenants.sweep(|key| self.needs_connection(key));
+    }
 }
 
 /// Gathers the facts; none before the watch of the Secret has answered.
-fn observe(
-    connection: &PlatformConnection,
+fn observe<C: Connection>(
+    connection: &C,
     key: &ConnectionKey,
     shared: &Shared,
     held: Use,
 ) -> Option<Seen> {
-    let before = match &connection.status {
+    let status = connection.status();
+    let before = match status {
         Some(status) if is_true(&status.conditions, ConditionType::Ready) => Before::Ready,
         Some(_) | None => Before::NotReady,
     };
@@ -120,8 +148,7 @@ fn observe(
         Need::Waiting(cause) => (Need::Waiting(cause), None),
         Need::Wrong(cause) => (Need::Wrong(cause), None),
     };
-    let handled = connection.status.as_ref();
-    let handled = handled.and_then(|status| status.last_handled_reconcile_at.as_deref());
+    let handled = status.and_then(|status| status.last_handled_reconcile_at.as_deref());
     // Only a check that found nothing wrong is believed for a while, and by nobody who asks for
     // another one.
     let check = match tenant
@@ -140,7 +167,7 @@ fn observe(
         },
         Some(_) | None => Check::Due,
     };
-    let sandbox = connection.spec.sandbox.clone();
+    let sandbox = connection.terms().sandbox.to_owned();
     Some(Seen {
         facts: Facts {
             leaving: match held.life {
@@ -158,30 +185,30 @@ fn observe(
 
 /// The client for a connection: the one that is there, if spec and credential are the same. None
 /// before the watch of the Secret has answered.
-fn client(
-    connection: &PlatformConnection,
+fn client<C: Connection>(
+    connection: &C,
     key: &ConnectionKey,
     shared: &Shared,
 ) -> Option<Need<Tenant>> {
-    let spec = &connection.spec;
-    let endpoints = match endpoints(spec, &shared.settings) {
+    let terms = &connection.terms();
+    let endpoints = match endpoints(terms, &shared.settings) {
         Ok(endpoints) => endpoints,
         Err(cause) => return Some(Need::Wrong(cause)),
     };
-    let credential = match secret(connection, key, shared)? {
+    let credential = match secret(terms, key, shared)? {
         Need::Met(credential) => credential,
         Need::Waiting(cause) => return Some(Need::Waiting(cause)),
         Need::Wrong(cause) => return Some(Need::Wrong(cause)),
     };
-    let stamp = stamp(spec, &endpoints, &credential);
-    let target = target(spec);
+    let stamp = stamp(terms, &endpoints, &credential);
+    let target = target(terms);
     let budget = shared.governor.join(
         &key.to_string(),
-        account(spec, &credential),
-        allowance(spec),
-        probe(connection, key, shared),
+        account(terms, &credential),
+        allowance(terms),
+        probe(key, shared),
     );
-    let remembered = connection.status.as_ref().and_then(|s| s.echoes_request_id);
+    let remembered = connection.status().and_then(|s| s.echoes_request_id);
     shared.submissions.echoes.remember(&target, remembered);
     if let Some(cause) = shared.submissions.distrusted_for(&target) {
         return Some(Need::Wrong(cause));
@@ -190,30 +217,35 @@ fn client(
     if let Some(tenant) = known.filter(|tenant| tenant.stamp == stamp) {
         return Some(Need::Met(tenant));
     }
-    let namespace: Arc<str> = Arc::from(key.namespace.as_str());
+    // Who uses a connection of the cluster, calls on behalf of its own.
+    let namespace: Arc<str> = Arc::from(key.namespace.as_deref().unwrap_or_default());
     let caller = Caller {
         lane: Lane::Prepare,
         namespace: Arc::clone(&namespace),
     };
     let governed = (Arc::clone(&budget), caller);
-    Some(match build(spec, endpoints, credential, governed, shared) {
-        Ok(platform) => Need::Met(Tenant {
-            stamp,
-            platform,
-            target,
-            namespace,
-            budget,
-            checked: None,
-            standing: Standing::NotReady,
-        }),
-        Err(error) => Need::wrong(Reason::SecretKeyInvalid, error.to_string()),
-    })
+    Some(
+        match build(terms, endpoints, credential, governed, shared) {
+            Ok(platform) => Need::Met(Tenant {
+                connection: key.clone(),
+                class: terms.controller_class.map(str::to_owned),
+                stamp,
+                platform,
+                target,
+                namespace,
+                budget,
+                checked: None,
+                standing: Standing::NotReady,
+            }),
+            Err(error) => Need::wrong(Reason::SecretKeyInvalid, error.to_string()),
+        },
+    )
 }
 
 /// Has the connection checked, by a call that asks whether the platform may be called again.
-fn probe(connection: &PlatformConnection, key: &ConnectionKey, shared: &Shared) -> Wake {
+fn probe(key: &ConnectionKey, shared: &Shared) -> Wake {
     let (tenants, key) = (Arc::clone(&shared.tenants), key.clone());
-    let look = shared.connections.waker(ObjectRef::from_obj(connection));
+    let look = shared.connections.waker(key.clone());
     Arc::new(move || {
         tenants.suspect(&key);
         look();
@@ -221,7 +253,7 @@ fn probe(connection: &PlatformConnection, key: &ConnectionKey, shared: &Shared) 
 }
 
 fn build(
-    spec: &PlatformConnectionSpec,
+    terms: &Terms,
     endpoints: platform::Endpoints,
     credential: Credential,
     (budget, caller): (Arc<Budget>, Caller),
@@ -230,8 +262,8 @@ fn build(
     let metrics = Arc::clone(&shared.metrics);
     let mut settings = platform::Settings::new(
         endpoints,
-        spec.organization_id.clone(),
-        spec.sandbox.clone(),
+        terms.organization_id.to_owned(),
+        terms.sandbox.to_owned(),
         credential,
     );
     settings.timeouts = shared.settings.timeouts;
@@ -245,7 +277,7 @@ fn build(
 }
 
 /// Asks the platform whether the credential works and which sandboxes it sees.
-async fn check(seen: &mut Seen, connection: &PlatformConnection, key: &ConnectionKey) {
+async fn check<C: Connection>(seen: &mut Seen, connection: &C, key: &ConnectionKey) {
     let Seen {
         facts,
         tenant: Some(tenant),
@@ -260,7 +292,7 @@ async fn check(seen: &mut Seen, connection: &PlatformConnection, key: &Connectio
     let result = tenant.platform.lane(lane).sandboxes().await;
     facts.check = match &result {
         Ok(sandboxes) => Check::Sandboxes(sandboxes.clone()),
-        Err(error) => Check::Failed(failure(error, connection, key)),
+        Err(error) => Check::Failed(failure(error, &connection.terms(), key)),
     };
     tenant.checked = Some(Checked {
         at: Instant::now(),
@@ -269,13 +301,7 @@ async fn check(seen: &mut Seen, connection: &PlatformConnection, key: &Connectio
 }
 
 /// Lets others use the client, or not, and tells those that wait for it.
-fn settle(
-    connection: &PlatformConnection,
-    context: &Context,
-    key: &ConnectionKey,
-    seen: Seen,
-    situation: &Situation,
-) {
+fn settle(context: &Context, key: &ConnectionKey, seen: Seen, situation: &Situation) {
     let shared = &context.shared;
     let changed = match (situation, seen.tenant) {
         (Situation::Ready(_) | Situation::Shaken(_), Some(mut tenant)) => {
@@ -298,12 +324,12 @@ fn settle(
                 tenant.budget.runs(&uid);
             }
         }
-        context.wake_users_of(&connection.name_any(), &key.namespace);
+        context.wake_users_of(key);
     }
 }
 
-fn again(situation: &Situation, connection: &PlatformConnection, shared: &Shared) -> Action {
-    let uid = connection.uid().unwrap_or_default();
+fn again<C: Resource>(situation: &Situation, connection: &C, shared: &Shared) -> Action {
+    let uid = connection.meta().uid.clone().unwrap_or_default();
     match situation {
         Situation::Ready(_) => {
             shared.retries.forget(&uid);

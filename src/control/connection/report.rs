@@ -2,11 +2,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::{Shared, events::Tone, requests::latest};
+use super::{
+    super::{Shared, events::Tone, requests::latest},
+    Connection,
+};
 use crate::{
     api::{
-        ConditionType, Desired, PlatformConnection, PlatformConnectionStatus, Reason,
-        SandboxStatus, Tristate, find, is_true, merge, whole_second,
+        ConditionType, Desired, PlatformConnectionStatus, Reason, SandboxStatus, Tristate, find,
+        is_true, merge, whole_second,
     },
     decide::{Cause, connection::Situation, export::Echo},
     platform,
@@ -16,13 +19,13 @@ use crate::{
 const COARSE: SignedDuration = SignedDuration::from_secs(2);
 
 /// The status of a connection that stands so.
-pub(super) fn report(
-    connection: &PlatformConnection,
+pub(super) fn report<C: Connection>(
+    connection: &C,
     situation: &Situation,
     expires: Option<Timestamp>,
     now: Timestamp,
 ) -> PlatformConnectionStatus {
-    let before = connection.status.clone().unwrap_or_default();
+    let before = connection.status().cloned().unwrap_or_default();
     let ready = |status, reason, message: &str| Desired {
         type_: ConditionType::Ready,
         status,
@@ -91,7 +94,7 @@ pub(super) fn report(
             before.sandbox.clone(),
         ),
     };
-    let generation = connection.metadata.generation;
+    let generation = connection.meta().generation;
     PlatformConnectionStatus {
         observed_generation: generation,
         conditions: merge(&before.conditions, desired, generation, now),
@@ -113,17 +116,17 @@ fn expiry(before: Option<Timestamp>, expires: Option<Timestamp>) -> Option<Times
 
 /// Whether the platform shows request ids, as far as it is known; what is on record stands until
 /// something else is.
-pub(super) fn shown(echo: Option<Echo>, connection: &PlatformConnection) -> Option<bool> {
+pub(super) fn shown<C: Connection>(echo: Option<Echo>, connection: &C) -> Option<bool> {
     match echo {
         Some(Echo::Yes) => Some(true),
         Some(Echo::No) => Some(false),
-        Some(Echo::Unknown) | None => connection.status.as_ref()?.echoes_request_id,
+        Some(Echo::Unknown) | None => connection.status()?.echoes_request_id,
     }
 }
 
 /// An event when `Ready` changes its reason.
-pub(super) async fn announce(
-    connection: &PlatformConnection,
+pub(super) async fn announce<C: Connection>(
+    connection: &C,
     shared: &Shared,
     status: &PlatformConnectionStatus,
 ) {
@@ -132,8 +135,7 @@ pub(super) async fn announce(
             .map(|ready| (ready.status.clone(), ready.reason.clone()))
     };
     let before = connection
-        .status
-        .as_ref()
+        .status()
         .and_then(|status| reason(&status.conditions));
     let Some(ready) = find(&status.conditions, ConditionType::Ready) else {
         return;
@@ -144,7 +146,7 @@ pub(super) async fn announce(
     let stalled = is_true(&status.conditions, ConditionType::Stalled);
     let tone = if stalled { Tone::Warning } else { Tone::Normal };
     if let Some(reason) = Reason::parse(&ready.reason) {
-        let action = match connection.metadata.deletion_timestamp {
+        let action = match connection.meta().deletion_timestamp {
             Some(_) => "Release",
             None => "Verify",
         };

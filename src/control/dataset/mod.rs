@@ -29,7 +29,7 @@ use super::{
     tenants::{ConnectionKey, Tenant},
 };
 use crate::{
-    api::{DATASET_FINALIZER, PlatformConnection, ProfileDataset, Reason},
+    api::{DATASET_FINALIZER, ProfileDataset, Reason},
     decide::{
         Cause, Life,
         connection::Failure,
@@ -66,21 +66,18 @@ enum Step {
 pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action, PassError> {
     let namespace = dataset.namespace().unwrap_or_default();
     let is_live = dataset.metadata.deletion_timestamp.is_none();
-    if is_live && context.is_yet_to_be_seen(&namespace, &dataset.spec.connection_ref.name) {
+    let key = ConnectionKey::named(&namespace, &dataset.spec.connection_ref);
+    if !context.is_dataset_ours(dataset).await? || (is_live && context.is_yet_to_be_seen(&key)) {
         return Ok(Action::await_change());
     }
-    let key = ConnectionKey::new(&namespace, &dataset.spec.connection_ref.name);
     let uid = dataset.uid().unwrap_or_default();
     let crowd = &context.shared.dataset_crowd;
     let waker = context.shared.datasets.waker(ObjectRef::from_obj(dataset));
-    let Some(_inside) = crowd.enter(key, &uid, waker) else {
+    let Some(_inside) = crowd.enter(key.clone(), &uid, waker) else {
         return Ok(Action::await_change());
     };
     begin(dataset, context);
-    let connection = &dataset.spec.connection_ref.name;
-    context
-        .look_for::<PlatformConnection>(&namespace, connection)
-        .await?;
+    context.look_for_connection(&key).await?;
     let mut object = dataset.clone();
     let mut memory = Memory::default();
     for _ in 0..STEPS {
@@ -280,7 +277,11 @@ async fn settle(
             _ => retry(&uid, context, &seen.facts, cause),
         },
         Situation::Wrong(cause) => match cause.reason {
-            Reason::ConnectionStalled | Reason::Rejected => Action::await_change(),
+            // What they wait for wakes them: the connection, or the labels of the namespace.
+            Reason::ConnectionStalled
+            | Reason::NamespaceNotAllowed
+            | Reason::ClusterConnectionsNotServed
+            | Reason::Rejected => Action::await_change(),
             Reason::OwnedByAnother | Reason::OwnedByAnotherCluster => {
                 Action::requeue(jittered(shared.settings.refresh))
             }
@@ -392,6 +393,7 @@ fn suspect(dataset: &ProfileDataset, context: &Context, facts: &Facts) {
     };
     if lookup || effort || jobs {
         let namespace = dataset.namespace().unwrap_or_default();
-        context.suspect(&namespace, &dataset.spec.connection_ref.name);
+        let reference = &dataset.spec.connection_ref;
+        context.suspect(&ConnectionKey::named(&namespace, reference));
     }
 }

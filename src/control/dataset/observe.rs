@@ -12,8 +12,8 @@ use super::super::{
 };
 use crate::{
     api::{
-        ConditionType, DATASET_FINALIZER, DatasetDeletionPolicy, PlatformConnection,
-        ProfileDataset, ProfileDatasetStatus, Reason, SubmissionOutcome, is_true,
+        ConditionType, ConnectionRef, DATASET_FINALIZER, DatasetDeletionPolicy, ProfileDataset,
+        ProfileDatasetStatus, Reason, SubmissionOutcome, is_true,
     },
     decide::{
         Cause, Finalizer, Life, Need,
@@ -63,7 +63,7 @@ pub(super) async fn observe(
     };
     let connection = match life {
         Life::Live => context.connection(&namespace, &dataset.spec.connection_ref),
-        Life::Deleting => service(context, &namespace, &dataset.spec.connection_ref.name),
+        Life::Deleting => service(context, &namespace, &dataset.spec.connection_ref),
     };
     let (connection, tenant) = match connection {
         Need::Met(tenant) => (
@@ -240,21 +240,28 @@ fn remembered(
 }
 
 /// A client for what is left to do: it may be one that nothing new may use.
-fn service(context: &Context, namespace: &str, connection: &str) -> Need<Tenant> {
-    let key = ConnectionKey::new(namespace, connection);
+fn service(context: &Context, namespace: &str, connection: &ConnectionRef) -> Need<Tenant> {
+    let key = ConnectionKey::named(namespace, connection);
     if let Some(tenant) = context.shared.tenants.get(&key) {
-        return Need::Met(tenant);
+        return Need::Met(tenant.on_behalf_of(namespace));
     }
-    if let Some(cause) = context.of_another_shard::<PlatformConnection>(namespace, connection) {
+    let elsewhere = context
+        .not_served(&key, namespace)
+        .or_else(|| context.connection_of_another_shard(&key));
+    if let Some(cause) = elsewhere {
         return Need::Waiting(cause);
     }
-    Need::waiting(
-        Reason::ConnectionNotFound,
-        format!(
-            "PlatformConnection {connection} is not in namespace {namespace}, or was never ready: \
-             create it and its Secret again"
+    let message = match key.namespace {
+        Some(_) => format!(
+            "{} is not in namespace {namespace}, or was never ready: create it and its Secret again",
+            key.title()
         ),
-    )
+        None => format!(
+            "{} is not there, or was never ready: ask who keeps it",
+            key.title()
+        ),
+    };
+    Need::waiting(Reason::ConnectionNotFound, message)
 }
 
 /// How long a deletion may still take: only a namespace that is being deleted does not wait. When

@@ -36,7 +36,7 @@ pub(super) fn intended(
 ) -> ProfileDatasetStatus {
     let mut status = dataset.status.clone().unwrap_or_default();
     status.submission = Some(submission);
-    status.connection = Some(tenant.status_ref(&dataset.spec.connection_ref.name));
+    status.connection = Some(tenant.status_ref());
     let cause = Cause::new(Reason::Creating, "the dataset is being created");
     with_conditions(
         dataset,
@@ -105,7 +105,7 @@ pub(super) fn project(
         status.last_handled_reconcile_at = Some(request);
     }
     if let (Some(tenant), Life::Live) = (&seen.tenant, seen.facts.life) {
-        status.connection = Some(tenant.status_ref(&dataset.spec.connection_ref.name));
+        status.connection = Some(tenant.status_ref());
     }
     let conditions = match situation {
         Situation::Available(found, drift) => {

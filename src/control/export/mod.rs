@@ -29,11 +29,8 @@ use self::observe::{Memory, Seen, observe};
 use self::stop::leave;
 use self::wishes::invalid_policy;
 use super::{
-    Context, PassError,
-    finalizers::Finalize,
-    namespaces::Surroundings,
-    retry::Look,
-    tenants::{ConnectionKey, Tenant},
+    Context, PassError, dependencies::recorded_connection, finalizers::Finalize,
+    namespaces::Surroundings, retry::Look, tenants::Tenant,
 };
 use crate::{
     api::{EXPORT_FINALIZER, ExportJob, ExportJobStatus, Reason, Submission},
@@ -69,11 +66,13 @@ enum Next {
 ///
 /// What the API server refuses.
 pub async fn pass(export: &ExportJob, context: &Context) -> Result<Action, PassError> {
+    if !context.is_export_ours(export).await? {
+        return Ok(Action::await_change());
+    }
     if awaits_connection(export, context) {
         return Ok(Action::await_change());
     }
-    let inside = context.connection_of(export).map(|connection| {
-        let key = ConnectionKey::new(&export.namespace().unwrap_or_default(), &connection);
+    let inside = context.connection_of(export).map(|key| {
         let uid = export.uid().unwrap_or_default();
         context.shared.crowd.enter(key, &uid, wake(export, context))
     });
@@ -114,13 +113,12 @@ pub async fn pass(export: &ExportJob, context: &Context) -> Result<Action, PassE
 /// Whether nothing is known of an export before its connection was looked at. One that is deleted
 /// does not wait for that: its deadline counts from when it is on record.
 fn awaits_connection(export: &ExportJob, context: &Context) -> bool {
-    let namespace = export.namespace().unwrap_or_default();
     let goes_on =
         export.metadata.deletion_timestamp.is_none() && !super::dependencies::is_ended(export);
     goes_on
         && context
             .connection_of(export)
-            .is_some_and(|connection| context.is_yet_to_be_seen(&namespace, &connection))
+            .is_some_and(|connection| context.is_yet_to_be_seen(&connection))
 }
 
 /// What is known of the namespace, where something depends on it: what becomes of the export if it
@@ -524,11 +522,7 @@ fn suspect(export: &ExportJob, context: &Context, error: &PlatformError) {
             | Consequence::CredentialRejected(_)
             | Consequence::Refused(Refusal::Unauthenticated | Refusal::Forbidden)
     );
-    let connection = export
-        .status
-        .as_ref()
-        .and_then(|status| status.connection.as_ref());
-    if let (true, Some(connection), Some(namespace)) = (refused, connection, export.namespace()) {
-        context.suspect(&namespace, &connection.name);
+    if let (true, Some(connection)) = (refused, recorded_connection(export)) {
+        context.suspect(&connection);
     }
 }

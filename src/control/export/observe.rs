@@ -7,18 +7,14 @@ use kube::ResourceExt;
 use serde_json::Value;
 
 use super::super::{
-    Context, PassError,
-    finalizers::finalizer,
-    namespaces::Surroundings,
-    nonce,
-    requests::requested,
-    tenants::{ConnectionKey, Tenant},
+    Context, PassError, dependencies::recorded_connection, finalizers::finalizer,
+    namespaces::Surroundings, nonce, requests::requested, tenants::Tenant,
 };
 use super::wishes::{departure, effective, managed, wishes};
 use crate::{
     api::{
-        EXPORT_FINALIZER, Effective, ExportJob, ExportJobStatus, PlatformConnection,
-        RESOLVE_ANNOTATION, RESTORED_LABEL, Reason, Target,
+        EXPORT_FINALIZER, Effective, ExportJob, ExportJobStatus, RESOLVE_ANNOTATION,
+        RESTORED_LABEL, Reason, Target,
     },
     decide::{
         Cause, Life, Need,
@@ -64,8 +60,6 @@ pub(super) struct Seen {
     pub(super) facts: Facts,
     /// The client for a new submission.
     pub(super) tenant: Option<Tenant>,
-    /// The name of the connection for a new submission.
-    pub(super) connection: Option<String>,
     /// The client for the submission on record.
     pub(super) service: Option<Tenant>,
     /// What holds where the spec leaves it open.
@@ -92,12 +86,12 @@ pub(super) fn observe(
     let uid = export.uid().ok_or(PassError::Incomplete("uid"))?;
     let status = export.status.as_ref();
     let record = on_record(export);
-    let (destination, tenant, connection) = match &record {
+    let (destination, tenant) = match &record {
         Record::Fresh { attempt: _ } | Record::Open(_) => {
             destination(export, context, &namespace, memory)
         }
         Record::Known(_, _) | Record::Ended(_) => {
-            (Need::waiting(Reason::Running, "submitted"), None, None)
+            (Need::waiting(Reason::Running, "submitted"), None)
         }
     };
     let (service, serving) = match &record {
@@ -110,7 +104,7 @@ pub(super) fn observe(
         Record::Fresh { attempt: _ } | Record::Ended(_) => (Need::Met(()), None),
     };
     let client = serving.as_ref().or(tenant.as_ref());
-    let clock = recorded_client(export, context, &namespace);
+    let clock = recorded_client(export, context);
     let effective = effective(export, context, memory.surroundings.as_ref());
     let now = client
         .or(clock.as_ref())
@@ -181,7 +175,6 @@ pub(super) fn observe(
     Ok(Seen {
         facts,
         tenant,
-        connection,
         service: serving,
         effective,
     })
@@ -192,10 +185,8 @@ fn handled(status: &ExportJobStatus) -> Option<&str> {
 }
 
 /// The client of the connection on record: its clock dates what has ended.
-fn recorded_client(export: &ExportJob, context: &Context, namespace: &str) -> Option<Tenant> {
-    let connection = export.status.as_ref()?.connection.as_ref()?;
-    let key = ConnectionKey::new(namespace, &connection.name);
-    context.shared.tenants.get(&key)
+fn recorded_client(export: &ExportJob, context: &Context) -> Option<Tenant> {
+    context.shared.tenants.get(&recorded_connection(export)?)
 }
 
 /// When the object was created, by a clock that shows `now`: the API server's clock and this
@@ -334,19 +325,19 @@ fn destination(
     context: &Context,
     namespace: &str,
     memory: &Memory,
-) -> (Need<Destination>, Option<Tenant>, Option<String>) {
+) -> (Need<Destination>, Option<Tenant>) {
     let target = &export.spec.export.destination;
     let (dataset, reference, check) = match (&target.dataset_ref, &target.dataset_id) {
         (Some(reference), _) => match context.dataset(namespace, &reference.name) {
             Need::Met((id, connection)) => (id, connection, DatasetCheck::Suitable),
-            Need::Waiting(cause) => return (Need::Waiting(cause), None, None),
-            Need::Wrong(cause) => return (Need::Wrong(cause), None, None),
+            Need::Waiting(cause) => return (Need::Waiting(cause), None),
+            Need::Wrong(cause) => return (Need::Wrong(cause), None),
         },
         (None, Some(id)) => {
             let id = DatasetId::new(id);
             let Some(connection) = export.spec.connection_ref.clone() else {
                 let message = "write connectionRef together with export.destination.datasetId";
-                return (Need::wrong(Reason::ConnectionNotFound, message), None, None);
+                return (Need::wrong(Reason::ConnectionNotFound, message), None);
             };
             let check = match &memory.dataset {
                 None => DatasetCheck::Due(id.clone()),
@@ -358,19 +349,19 @@ fn destination(
                         | Reason::AccessDenied => Need::Wrong(cause.clone()),
                         _ => Need::Waiting(cause.clone()),
                     };
-                    return (need, None, None);
+                    return (need, None);
                 }
             };
             (id, connection, check)
         }
         (None, None) => {
             let message = "write exactly one of destination.datasetRef and destination.datasetId";
-            return (Need::wrong(Reason::DatasetNotFound, message), None, None);
+            return (Need::wrong(Reason::DatasetNotFound, message), None);
         }
     };
     match context.connection(namespace, &reference) {
-        Need::Waiting(cause) => (Need::Waiting(cause), None, None),
-        Need::Wrong(cause) => (Need::Wrong(cause), None, None),
+        Need::Waiting(cause) => (Need::Waiting(cause), None),
+        Need::Wrong(cause) => (Need::Wrong(cause), None),
         Need::Met(tenant) => {
             let target = Target {
                 dataset_id: Some(dataset.to_string()),
@@ -382,7 +373,7 @@ fn destination(
                 body,
                 dataset: check,
             };
-            (Need::Met(destination), Some(tenant), Some(reference.name))
+            (Need::Met(destination), Some(tenant))
         }
     }
 }
@@ -394,17 +385,12 @@ fn service(
     namespace: &str,
     target: &Target,
 ) -> (Need<()>, Option<Tenant>) {
-    let recorded = export
-        .status
-        .as_ref()
-        .and_then(|status| status.connection.as_ref());
-    let Some(name) = recorded.map(|connection| connection.name.as_str()) else {
+    let Some(key) = recorded_connection(export) else {
         let message = "the status names no connection for the job on record";
         return (Need::wrong(Reason::ConnectionNotFound, message), None);
     };
-    let key = ConnectionKey::new(namespace, name);
     if let Some(tenant) = context.shared.tenants.serving(&key, target) {
-        return (Need::Met(()), Some(tenant));
+        return (Need::Met(()), Some(tenant.on_behalf_of(namespace)));
     }
     let Target {
         platform,
@@ -412,17 +398,25 @@ fn service(
         sandbox,
         dataset_id: _,
     } = target;
-    if let Some(cause) = context.of_another_shard::<PlatformConnection>(namespace, name) {
+    let elsewhere = context
+        .not_served(&key, namespace)
+        .or_else(|| context.connection_of_another_shard(&key));
+    if let Some(cause) = elsewhere {
         return (Need::Waiting(cause), None);
     }
-    let message = match context.shared.tenants.get(&key) {
-        Some(_) => format!(
-            "PlatformConnection {name} goes elsewhere by now; the job is in sandbox {sandbox} of \
-             {organization_id} at {platform}"
+    let title = key.title();
+    let message = match (context.shared.tenants.get(&key), &key.namespace) {
+        (Some(_), _) => format!(
+            "{title} goes elsewhere by now; the job is in sandbox {sandbox} of {organization_id} \
+             at {platform}"
         ),
-        None => format!(
-            "PlatformConnection {name} is not in namespace {namespace}, or its credential was \
-             never seen by this process: create it again to go on"
+        (None, Some(_)) => format!(
+            "{title} is not in namespace {namespace}, or its credential was never seen by this \
+             process: create it again to go on"
+        ),
+        (None, None) => format!(
+            "{title} is not there, or its credential was never seen by this process: ask who keeps \
+             it to create it again"
         ),
     };
     (Need::waiting(Reason::ConnectionNotFound, message), None)

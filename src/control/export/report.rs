@@ -60,8 +60,8 @@ pub(super) fn project(export: &ExportJob, seen: &Seen, situation: &Situation) ->
         last_handled_reconcile_at: answered(export, &before, seen),
         ..before
     };
-    if let (Some(tenant), Some(name)) = (&seen.tenant, &seen.connection) {
-        status.connection = Some(tenant.status_ref(name));
+    if let Some(tenant) = &seen.tenant {
+        status.connection = Some(tenant.status_ref());
     }
     if let Need::Met(destination) = &seen.facts.destination {
         status.dataset_id.clone_from(&destination.target.dataset_id);

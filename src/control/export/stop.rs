@@ -254,6 +254,6 @@ pub(super) async fn distrust(export: &ExportJob, context: &Context, seen: &Seen,
         .publish(export, tone, "Submit", reason, &message)
         .await;
     for key in shared.tenants.of(&tenant.target) {
-        context.suspect(&key.namespace, &key.name);
+        context.suspect(&key);
     }
 }

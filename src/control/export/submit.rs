@@ -71,13 +71,11 @@ pub(super) async fn intend(
         memory.permit = None;
         return Ok(step(export.clone()));
     }
-    if let Some(connection) = &seen.connection {
-        match context.hold_for(export, uid, connection).await? {
-            Need::Met(()) => {}
-            Need::Waiting(cause) | Need::Wrong(cause) => {
-                shared.governor.left(uid);
-                return rest(export, context, seen, Situation::Waiting(cause)).await;
-            }
+    match context.hold_for(export, uid, &tenant.connection).await? {
+        Need::Met(()) => {}
+        Need::Waiting(cause) | Need::Wrong(cause) => {
+            shared.governor.left(uid);
+            return rest(export, context, seen, Situation::Waiting(cause)).await;
         }
     }
     let share = match seen.facts.echo {

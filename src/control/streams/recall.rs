@@ -3,14 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt, stream};
-use k8s_openapi::NamespaceResourceScope;
 use kube::{
-    Api, Client, Resource,
+    Client, Resource,
     runtime::reflector::{ObjectRef, Store},
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tracing::debug;
+
+use super::super::kind::Within;
 
 /// How many objects are asked for at a time: enough that one slow reply holds up nobody.
 const AT_A_TIME: usize = 8;
@@ -45,7 +46,7 @@ where
 
 impl<K> Recalls<K>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    K: Resource<DynamicType = (), Scope: Within>
         + Clone
         + std::fmt::Debug
         + DeserializeOwned
@@ -82,8 +83,7 @@ where
         if self.known.get(&object).is_some() {
             return Some(object);
         }
-        let namespace = object.namespace.as_deref()?;
-        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let api = K::Scope::api::<K>(self.client.clone(), object.namespace.as_deref());
         loop {
             match api.get_opt(&object.name).await {
                 Ok(Some(found)) => {

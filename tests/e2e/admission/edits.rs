@@ -1,7 +1,7 @@
 //! Which edits of an object are refused, before and after its intent is on record.
 
 use futures::{StreamExt, stream};
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ async fn what_is_immutable_stays_as_it_is_and_all_else_may_be_edited() {
     let attempts = table()
         .into_iter()
         .enumerate()
-        .map(|(i, row)| attempt(&world, format!("edit-{i}"), row));
+        .map(|(i, row)| attempt(&world, format!("{}-{i}", world.namespace), row));
     let results: Vec<_> = stream::iter(attempts).buffer_unordered(8).collect().await;
     let failures: Vec<String> = results.into_iter().filter_map(Result::err).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
@@ -79,6 +79,11 @@ async fn attempt(world: &World, name: String, row: Row) -> Result<(), String> {
         recorded.map_err(|error| told(error.to_string()))?;
     }
     let edited = api.patch(&name, &params, &Patch::Merge(&edit)).await;
+    if kind == "ClusterPlatformConnection" {
+        // It does not go with the namespace.
+        let gone = api.delete(&name, &DeleteParams::default()).await;
+        gone.map_err(|error| told(error.to_string()))?;
+    }
     match &says {
         Some(says) => {
             let status = refusal(edited).map_err(told)?;

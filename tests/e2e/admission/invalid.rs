@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use aep_export_operator::api;
 use futures::{StreamExt, stream};
-use kube::api::{ListParams, Patch, PatchParams, ValidationDirective};
+use kube::{
+    ResourceExt,
+    api::{DynamicObject, ListParams, Patch, PatchParams, ValidationDirective},
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -34,6 +37,10 @@ fn table() -> Vec<(&'static str, Row)> {
             "PlatformConnection",
             include_str!("invalid/connection.yaml"),
         ),
+        (
+            "ClusterPlatformConnection",
+            include_str!("invalid/cluster-connection.yaml"),
+        ),
         ("ProfileDataset", include_str!("invalid/dataset.yaml")),
         ("ExportJob", include_str!("invalid/export.yaml")),
         ("ExportJob", include_str!("invalid/times.yaml")),
@@ -49,14 +56,17 @@ async fn every_invalid_manifest_is_refused_with_what_to_write_and_none_is_stored
     let attempts = table()
         .into_iter()
         .enumerate()
-        .map(|(i, (kind, row))| attempt(&world, format!("invalid-{i}"), kind, row));
+        .map(|(i, (kind, row))| attempt(&world, format!("{}-{i}", world.namespace), kind, row));
     let results: Vec<_> = stream::iter(attempts).buffer_unordered(8).collect().await;
     let failures: Vec<String> = results.into_iter().filter_map(Result::err).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     for (kind, _) in KINDS {
         let api = objects(&world.client, &world.namespace, kind);
-        let stored = api.list(&ListParams::default()).await.unwrap();
-        assert!(stored.items.is_empty(), "{:?}", stored.items);
+        let stored = api.list(&ListParams::default()).await.unwrap().items;
+        // Those of the cluster may be other tests'.
+        let ours = |object: &&DynamicObject| object.name_any().starts_with(&world.namespace);
+        let stored: Vec<_> = stored.iter().filter(ours).collect();
+        assert!(stored.is_empty(), "{stored:?}");
     }
 }
 

@@ -11,12 +11,14 @@ use serde_json::{Value, json};
 
 use crate::harness::documents;
 
-/// The kinds, with the names of their resources.
-pub const KINDS: [(&str, &str); 3] = [
+/// The kinds, with the names of their resources. The last is of the cluster.
+pub const KINDS: [(&str, &str); 4] = [
     ("PlatformConnection", "platformconnections"),
     ("ProfileDataset", "profiledatasets"),
     ("ExportJob", "exportjobs"),
+    (SHARED, "clusterplatformconnections"),
 ];
+const SHARED: &str = "ClusterPlatformConnection";
 
 /// The rows of a table.
 pub fn rows<T: DeserializeOwned>(yaml: &str) -> Vec<T> {
@@ -99,9 +101,13 @@ fn expand_text(text: &str) -> String {
 /// The objects of a kind, as JSON.
 pub fn objects(client: &Client, namespace: &str, kind: &str) -> Api<DynamicObject> {
     let (_, plural) = KINDS.into_iter().find(|(known, _)| *known == kind).unwrap();
-    let kind = GroupVersionKind::gvk(GROUP, VERSION, kind);
-    let resource = ApiResource::from_gvk_with_plural(&kind, plural);
-    Api::namespaced_with(client.clone(), namespace, &resource)
+    let gvk = GroupVersionKind::gvk(GROUP, VERSION, kind);
+    let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
+    if kind == SHARED {
+        Api::all_with(client.clone(), &resource)
+    } else {
+        Api::namespaced_with(client.clone(), namespace, &resource)
+    }
 }
 
 /// Creates an object as kubectl does, which has the API server refuse unknown fields.

@@ -21,11 +21,14 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use aep_export_operator::api::{self, ExportJob, PlatformConnection, ProfileDataset};
+use aep_export_operator::api::{
+    self, ClusterPlatformConnection, ExportJob, PlatformConnection, ProfileDataset,
+};
 
 /// The `ClusterRoles` of `deploy/rbac.yaml`.
 const ROLE: &str = "aep-export-operator";
 const IDENTITY_ROLE: &str = "aep-export-operator-cluster-identity";
+const SHARED_ROLE: &str = "aep-export-operator-cluster-connections";
 /// The `Role` there, for the operator's own namespace.
 const LEADER_ROLE: &str = "aep-export-operator-leader-election";
 
@@ -104,29 +107,36 @@ fn leader_role() -> Role {
 pub async fn home(client: &Client, server: &str, kubeconfig: &Path) -> String {
     let home = namespace(client, "operators").await;
     service_account(client, server, &home, kubeconfig).await;
-    let binding = ClusterRoleBinding {
-        metadata: named(&everywhere(&home)),
-        role_ref: RoleRef {
-            api_group: "rbac.authorization.k8s.io".into(),
-            kind: "ClusterRole".into(),
-            name: ROLE.into(),
-        },
-        subjects: Some(vec![Subject {
-            kind: "ServiceAccount".into(),
-            name: "operator".into(),
-            namespace: Some(home.clone()),
-            api_group: None,
-        }]),
-    };
-    Api::<ClusterRoleBinding>::all(client.clone())
-        .create(&PostParams::default(), &binding)
-        .await
-        .unwrap();
+    for (name, role) in everywhere(&home) {
+        let binding = ClusterRoleBinding {
+            metadata: named(&name),
+            role_ref: RoleRef {
+                api_group: "rbac.authorization.k8s.io".into(),
+                kind: "ClusterRole".into(),
+                name: role.into(),
+            },
+            subjects: Some(vec![Subject {
+                kind: "ServiceAccount".into(),
+                name: "operator".into(),
+                namespace: Some(home.clone()),
+                api_group: None,
+            }]),
+        };
+        Api::<ClusterRoleBinding>::all(client.clone())
+            .create(&PostParams::default(), &binding)
+            .await
+            .unwrap();
+    }
     home
 }
 
-fn everywhere(home: &str) -> String {
-    format!("{home}-everywhere")
+/// The bindings of an account of this namespace that has the rights in all namespaces, each with
+/// its role.
+fn everywhere(home: &str) -> [(String, &'static str); 2] {
+    [
+        (format!("{home}-everywhere"), ROLE),
+        (format!("{home}-shared"), SHARED_ROLE),
+    ]
 }
 
 /// The documents of a YAML text.
@@ -294,10 +304,15 @@ pub fn clean_up(namespace: &str) {
                 &namespace,
             ))
             .await;
-            for binding in [namespace.clone(), everywhere(&namespace)] {
+            let bindings = everywhere(&namespace).map(|(name, _)| name);
+            for binding in bindings.into_iter().chain([namespace.clone()]) {
                 delete(Api::<ClusterRoleBinding>::all(client.clone()), &binding).await;
             }
-            delete(Api::<Namespace>::all(client), &namespace).await;
+            delete(Api::<Namespace>::all(client.clone()), &namespace).await;
+            let shared: Api<ClusterPlatformConnection> = Api::all(client);
+            // A test names those of the cluster as it names its namespace.
+            release_one(&shared, &namespace).await;
+            delete(shared, &namespace).await;
         });
     });
     let _ = cleaner.join();
@@ -308,13 +323,20 @@ async fn release<K>(api: Api<K>)
 where
     K: Clone + std::fmt::Debug + DeserializeOwned,
 {
-    let none = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
     let all = api.list_metadata(&ListParams::default()).await;
     for object in all.into_iter().flatten() {
-        let name = object.metadata.name.unwrap_or_default();
-        let params = PatchParams::default();
-        let _ = api.patch_metadata(&name, &params, &none).await;
+        release_one(&api, &object.metadata.name.unwrap_or_default()).await;
     }
+}
+
+/// Takes the finalizers off one object.
+async fn release_one<K>(api: &Api<K>, name: &str)
+where
+    K: Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let none = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+    let params = PatchParams::default();
+    let _ = api.patch_metadata(name, &params, &none).await;
 }
 
 async fn delete<K>(api: Api<K>, name: &str)

@@ -51,6 +51,8 @@ pub struct World {
     directory: TempDir,
     /// The namespace of the operator's account, if it is another one.
     home: Option<String>,
+    /// The class of an operator that sees all of the cluster; none: it sees this namespace.
+    class: Option<String>,
 }
 
 impl World {
@@ -89,7 +91,18 @@ impl World {
             admin_port: 0,
             directory,
             home: None,
+            class: None,
         }
+    }
+
+    /// Without an operator; those that are started see all of the cluster, and serve what uses the
+    /// connections of a class that is this test's alone. Gives that.
+    pub async fn of_cluster(name: &str) -> (Self, String) {
+        let mut world = Self::without_operator(name).await;
+        world.live_elsewhere().await;
+        let class = world.namespace.clone();
+        world.class = Some(class.clone());
+        (world, class)
     }
 
     /// Has operators run under an account of another namespace, as they do in a cluster, and gives
@@ -146,8 +159,11 @@ impl World {
             .env("KUBECONFIG", &self.kubeconfig)
             .arg("run")
             .args(["--admin-address", &format!("127.0.0.1:{admin_port}")])
-            .args(["--watch-namespaces", &self.namespace])
             .args(["--allowed-hosts", "127.0.0.1", "--allow-http"]);
+        match &self.class {
+            Some(class) => command.args(["--controller-class", class]),
+            None => command.args(["--watch-namespaces", &self.namespace]),
+        };
         for defaults in [
             ["--log-filter", "info,aep_export_operator=debug"],
             ["--poll-interval-min", "100ms"],

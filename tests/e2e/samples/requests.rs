@@ -59,7 +59,8 @@ const SEGMENTATION_EXPORT: Sample = Sample {
 };
 
 /// Examples that are no sample requests; `demo.rs` covers them.
-const OTHERS: [&str; 4] = [
+const OTHERS: [&str; 5] = [
+    "cluster-connection",
     "connection",
     "demo/connection",
     "demo/dataset",
