@@ -125,6 +125,8 @@ impl Metrics {
         let call_seconds = Family::<OperationLabel, Histogram>::new_with_constructor(histogram);
         let errors = Family::<ReasonLabel, Counter>::default();
         let watch_errors = Family::<ReasonLabel, Counter>::default();
+        let help = "Watches of the Kubernetes API that failed and are begun again";
+        registry.register("watch_errors", help, watch_errors.clone());
         let calls = Family::<CallLabel, Counter>::default();
         let submissions = Family::<OutcomeLabel, Counter>::default();
         let ends = Family::<ReasonOnly, Counter>::default();
@@ -142,11 +144,6 @@ impl Metrics {
             "reconcile_errors",
             "Passes that ended in an error of the Kubernetes API",
             errors.clone(),
-        );
-        registry.register(
-            "watch_errors",
-            "Watches of the Kubernetes API that failed and are begun again",
-            watch_errors.clone(),
         );
         registry.register(
             "platform_calls",

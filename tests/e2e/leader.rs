@@ -197,7 +197,7 @@ async fn an_operator_that_finds_another_in_the_lease_ends_with_an_error() {
 
 #[tokio::test]
 async fn an_operator_without_the_right_to_the_lease_stands_by_and_says_why() {
-    let world = World::without_operator("leader").await;
+    let world = World::asking_too_much("leader").await;
     let flags = ["--leader-elect", "--lease-namespace", "kube-system"];
     let replica = world.start_replica("first", &flags).await;
     eventually("the reason", || async {

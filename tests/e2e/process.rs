@@ -36,7 +36,7 @@ async fn probes_and_metrics_tell_how_the_process_is() {
 
 #[tokio::test]
 async fn an_operator_that_may_not_list_is_alive_and_says_why_it_is_not_ready() {
-    let mut world = World::without_operator("process").await;
+    let mut world = World::asking_too_much("process").await;
     world
         .start_unready(&["--watch-namespaces", "kube-system"])
         .await;

@@ -159,11 +159,24 @@ impl Rights {
 }
 
 impl Right {
+    /// Each shard and class has a lease of its own, whose name begins with that of the others: the
+    /// role of its operator has it.
+    fn is_for(&self, name: &str, asked: &str) -> bool {
+        let rest = asked.strip_prefix(name);
+        rest.is_some_and(|rest| {
+            rest.is_empty() || (self.resource == "leases" && rest.starts_with(['-', '.']))
+        })
+    }
+
     fn grants(&self, request: &Request) -> bool {
         self.group == request.group
             && self.resource == request.resource
             && self.verb == request.verb
-            && (self.names.is_empty() || self.names.contains(&request.name))
+            && (self.names.is_empty()
+                || self
+                    .names
+                    .iter()
+                    .any(|name| self.is_for(name, &request.name)))
     }
 }
 
@@ -238,6 +251,16 @@ rules:
         );
         rights.take(&request("", "namespaces", "get", "shop"));
         assert_eq!(rights.used(), 2);
+    }
+
+    #[test]
+    fn the_lease_of_a_shard_stands_for_the_lease() {
+        let roles = "kind: Role\nrules: [{apiGroups: [c], resources: [leases], verbs: [get], \
+                     resourceNames: [a]}]";
+        let mut rights = Rights::parse(roles).unwrap();
+        let mut took = |name| rights.take(&request("c", "leases", "get", name));
+        assert_eq!(took("ab"), Use::NotGranted);
+        assert_eq!(took("a-0123"), Use::Granted);
     }
 
     #[test]

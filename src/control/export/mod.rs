@@ -169,11 +169,11 @@ async fn act(
         Effect::Expire => stop::expire(export, context, seen).await,
         Effect::Release => release(export, context, seen, situation).await,
         Effect::CheckDataset(id) => {
-            if let Some(wait) = submit::await_leave(export, context, seen, memory).await? {
-                return Ok(wait);
+            let wait = submit::await_leave(export, context, seen, memory).await?;
+            if wait.is_none() {
+                memory.dataset = Some(check_dataset(seen, &id).await);
             }
-            memory.dataset = Some(check_dataset(seen, &id).await);
-            Ok(step(export.clone()))
+            Ok(wait.unwrap_or_else(|| step(export.clone())))
         }
         Effect::Intend(submission) => {
             submit::intend(export, context, seen, submission, memory).await

@@ -85,9 +85,10 @@ impl Health {
         if self.troubles().insert(kind, trouble) == Some(trouble) {
             return;
         }
-        match advice::<K>(kind, trouble) {
-            Some(advice) => warn!(%error, reason = trouble.reason(), "{advice}"),
-            None => warn!(kind, %error, "the watch failed; trying again"),
+        if let Some(advice) = advice::<K>(kind, trouble) {
+            warn!(%error, reason = trouble.reason(), "{advice}");
+        } else {
+            warn!(kind, %error, "the watch failed; trying again");
         }
     }
 

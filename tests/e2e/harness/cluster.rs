@@ -106,7 +106,7 @@ fn leader_role() -> Role {
 /// kubeconfig for it.
 pub async fn home(client: &Client, server: &str, kubeconfig: &Path) -> String {
     let home = namespace(client, "operators").await;
-    service_account(client, server, &home, kubeconfig).await;
+    account(client, (server, &home), "operator", kubeconfig).await;
     for (name, role) in everywhere(&home) {
         let binding = ClusterRoleBinding {
             metadata: named(&name),
@@ -161,11 +161,17 @@ pub async fn namespace(client: &Client, name: &str) -> String {
     created.metadata.name.unwrap()
 }
 
-/// A ServiceAccount with the operator's rights in this namespace, and a kubeconfig for it.
-pub async fn service_account(client: &Client, server: &str, namespace: &str, kubeconfig: &Path) {
+/// A ServiceAccount of this name with the operator's rights in this namespace, and a kubeconfig
+/// for it.
+pub async fn account(
+    client: &Client,
+    (server, namespace): (&str, &str),
+    name: &str,
+    kubeconfig: &Path,
+) {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let account = ServiceAccount {
-        metadata: named("operator"),
+        metadata: named(name),
         ..ServiceAccount::default()
     };
     accounts
@@ -174,7 +180,7 @@ pub async fn service_account(client: &Client, server: &str, namespace: &str, kub
         .unwrap();
     let subjects = Some(vec![Subject {
         kind: "ServiceAccount".into(),
-        name: "operator".into(),
+        name: name.into(),
         namespace: Some(namespace.into()),
         api_group: None,
     }]);
@@ -185,7 +191,7 @@ pub async fn service_account(client: &Client, server: &str, namespace: &str, kub
     };
     let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
     let binding = RoleBinding {
-        metadata: named("operator"),
+        metadata: named(name),
         role_ref: role("ClusterRole", ROLE),
         subjects: subjects.clone(),
     };
@@ -221,7 +227,7 @@ pub async fn service_account(client: &Client, server: &str, namespace: &str, kub
         ..TokenRequest::default()
     };
     let token = accounts
-        .create_token_request("operator", &PostParams::default(), &request)
+        .create_token_request(name, &PostParams::default(), &request)
         .await
         .unwrap()
         .status

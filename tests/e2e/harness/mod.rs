@@ -69,15 +69,26 @@ impl World {
         Self::at(name, client, shared().unwrap().server()).await
     }
 
+    /// Without an operator; one that is started asks for more than it may. Its account is one of
+    /// its own: what others ask for shows that their rights are enough.
+    pub async fn asking_too_much(name: &str) -> Self {
+        let client = admin().await;
+        Self::of(name, client, shared().unwrap().server(), "stranger").await
+    }
+
     /// Without an operator, at an API server with CRDs and roles.
     async fn at(name: &str, client: Client, server: &str) -> Self {
+        Self::of(name, client, server, "operator").await
+    }
+
+    async fn of(name: &str, client: Client, server: &str, account: &str) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("aep-e2e-")
             .tempdir()
             .unwrap();
         let namespace = cluster::namespace(&client, name).await;
         let kubeconfig = directory.path().join("operator.kubeconfig");
-        cluster::service_account(&client, server, &namespace, &kubeconfig).await;
+        cluster::account(&client, (server, &namespace), account, &kubeconfig).await;
         let simulator = Simulator::start(directory.path()).await;
         Self {
             client,

@@ -102,9 +102,12 @@ fn situations(cause: &Cause) -> [Situation; 12] {
 
 /// What kstatus shall say of a dataset that stands so; none: nothing new is said of it.
 fn wanted(situation: &Situation) -> Option<Kstatus> {
-    let by_cause = |cause: &Cause| match passes(cause.reason) {
-        true => Kstatus::InProgress,
-        false => Kstatus::Failed,
+    let by_cause = |cause: &Cause| {
+        if passes(cause.reason) {
+            Kstatus::InProgress
+        } else {
+            Kstatus::Failed
+        }
     };
     Some(match situation {
         Situation::Available(_, _) => Kstatus::Current,
