@@ -33,6 +33,7 @@ pub mod shard;
 pub mod streams;
 pub mod tenants;
 mod underway;
+mod usable;
 pub mod written;
 
 use std::{

@@ -39,7 +39,7 @@ async fn a_connection_of_a_namespace_never_reads_the_secret_that_a_shared_one_us
     });
     let (applied, said) = crate::harness::kubectl(
         &tenant.namespace,
-        &["create", "--validate=false", "-f", "-"],
+        &["create", "--validate=ignore", "-f", "-"],
         Some(&manifest.to_string()),
     );
     assert!(applied, "{said}");
