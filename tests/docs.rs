@@ -324,8 +324,8 @@ fn every_right_has_a_row_with_its_reason_and_no_row_is_of_another_right() {
         serde_json::from_value(rule[key].clone()).unwrap()
     };
     let mut granted = BTreeSet::new();
-    let rules = roles.iter().filter_map(|role| role["rules"].as_array());
-    for rule in rules.flatten() {
+    let of_roles = roles.iter().filter_map(|role| role["rules"].as_array());
+    for rule in of_roles.flatten() {
         for resource in words(rule, "resources") {
             let rights = words(rule, "verbs").into_iter();
             granted.extend(rights.map(|verb| (resource.clone(), verb)));

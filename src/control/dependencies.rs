@@ -251,10 +251,10 @@ impl Context {
         uses: impl Fn(&ExportJob, &Submission) -> bool,
     ) -> Vec<String> {
         let exports = &self.stores.exports;
-        let users = self.shared.holds.with(held, |holders| {
+        let found = self.shared.holds.with(held, |holders| {
             exports.state_filter(|export| is_user(export, namespace, holders, &uses))
         });
-        let names = users
+        let names = found
             .iter()
             .map(|export| name_in(&**export, namespace.is_none()));
         let mut names: Vec<String> = names.collect();
@@ -269,10 +269,10 @@ impl Context {
         uses: impl Fn(&ExportJob, &Submission) -> bool,
     ) -> Option<String> {
         let exports = &self.stores.exports;
-        let user = self.shared.holds.with(held, |holders| {
+        let found = self.shared.holds.with(held, |holders| {
             exports.find(|export| is_user(export, namespace, holders, &uses))
         });
-        user.map(|export| export.name_any())
+        found.map(|export| export.name_any())
     }
 
     fn uses_connection(&self, export: &ExportJob, key: &ConnectionKey) -> bool {

@@ -54,6 +54,7 @@ impl ConnectionPokes {
     }
 
     /// Pokes this connection whenever it is called.
+    #[must_use]
     pub fn waker(self: &Arc<Self>, connection: ConnectionKey) -> Wake {
         let pokes = Arc::clone(self);
         Arc::new(move || pokes.poke(&connection))

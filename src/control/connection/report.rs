@@ -163,7 +163,10 @@ mod tests {
     use strum::IntoEnumIterator;
 
     use super::*;
-    use crate::control::kstatus::{Kstatus, kstatus};
+    use crate::{
+        api::PlatformConnection,
+        control::kstatus::{Kstatus, kstatus},
+    };
 
     #[test]
     fn kstatus_reads_every_state_of_a_connection_as_it_is_meant() {

@@ -168,13 +168,7 @@ async fn act(
         }
         Effect::Expire => stop::expire(export, context, seen).await,
         Effect::Release => release(export, context, seen, situation).await,
-        Effect::CheckDataset(id) => {
-            let wait = submit::await_leave(export, context, seen, memory).await?;
-            if wait.is_none() {
-                memory.dataset = Some(check_dataset(seen, &id).await);
-            }
-            Ok(wait.unwrap_or_else(|| step(export.clone())))
-        }
+        Effect::CheckDataset(id) => check_dataset(export, context, seen, &id, memory).await,
         Effect::Intend(submission) => {
             submit::intend(export, context, seen, submission, memory).await
         }
@@ -444,14 +438,25 @@ async fn report(
     Ok(written)
 }
 
-async fn check_dataset(seen: &Seen, id: &DatasetId) -> Result<(), Cause> {
-    match &seen.tenant {
+/// Looks at the dataset that an export names by its id, once it has leave to submit.
+async fn check_dataset(
+    export: &ExportJob,
+    context: &Context,
+    seen: &Seen,
+    id: &DatasetId,
+    memory: &mut Memory,
+) -> Result<Next, PassError> {
+    if let Some(wait) = submit::await_leave(export, context, seen, memory).await? {
+        return Ok(wait);
+    }
+    memory.dataset = Some(match &seen.tenant {
         Some(tenant) => look_at_dataset(tenant, id).await,
         None => Err(Cause::new(
             Reason::ConnectionNotReady,
             "the connection is gone",
         )),
-    }
+    });
+    Ok(step(export.clone()))
 }
 
 async fn look_at_dataset(tenant: &Tenant, id: &DatasetId) -> Result<(), Cause> {

@@ -61,8 +61,8 @@ impl Shared {
             "spec": spec,
         });
         let object = serde_json::from_value(object).unwrap();
-        let created = self.connections().create(&PostParams::default(), &object);
-        created.await.unwrap();
+        let params = PostParams::default();
+        self.connections().create(&params, &object).await.unwrap();
         self.until("Ready", |c| reason(c, "Ready") == "Verified")
             .await;
     }
@@ -99,8 +99,8 @@ impl Shared {
         let namespaces: Api<Namespace> = Api::all(self.world.client.clone());
         let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
         let name = &self.world.namespace;
-        let patched = namespaces.patch(name, &PatchParams::default(), &patch);
-        patched.await.unwrap();
+        let params = PatchParams::default();
+        namespaces.patch(name, &params, &patch).await.unwrap();
     }
 
     /// A reference to the connection.
