@@ -119,7 +119,7 @@ pub struct ClusterOAuthServerToServer {
     /// `additional_info.projectedProductContext`, `session`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 50), inner(length(min = 1, max = 128)))]
-    #[x_kube(validation = Rule::new("self.all(s, !s.matches('[,\\s]'))")
+    #[x_kube(validation = Rule::new("self.all(s, !s.matches('[,\\\\s]'))")
         .message("write one scope per item, as [openid, AdobeID]: no item holds a comma or a space"))]
     pub scopes: Option<Vec<String>>,
 }
