@@ -153,6 +153,7 @@ fn every_metric_has_a_row_and_no_row_is_of_another_name() {
         reason: "r",
     };
     metrics.let_go(&left, jiff::Timestamp::UNIX_EPOCH);
+    metrics.watch_failed("k", "r");
     metrics.call(&CallRecord {
         operation: "o",
         outcome: "o",

@@ -143,8 +143,8 @@ fn rules(manifests: &Manifests) -> Vec<(String, Value)> {
     roles
         .flat_map(|role| {
             let name = role["metadata"]["name"].as_str().unwrap().to_owned();
-            let rules = role["rules"].as_array().unwrap().clone();
-            rules.into_iter().map(move |rule| (name.clone(), rule))
+            let all = role["rules"].as_array().unwrap().clone();
+            all.into_iter().map(move |rule| (name.clone(), rule))
         })
         .collect()
 }

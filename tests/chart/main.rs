@@ -1,6 +1,14 @@
 //! The charts: what they render, what they refuse, and what a real API server makes of it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::format_push_string,
+    clippy::format_collect,
+    clippy::assigning_clones,
+    reason = "a test says what failed; its texts are short"
+)]
 
 mod cases;
 mod charts;

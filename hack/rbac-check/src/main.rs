@@ -23,13 +23,13 @@ use self::{
 /// Compares the rights that roles grant with those that an audit log shows to be used.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Manifests, of which the Roles and ClusterRoles count
+    /// Manifests, of which the roles count, those of the cluster too
     #[arg(long, value_name = "FILE")]
     roles: PathBuf,
     /// The API server's audit log, one event a line
     #[arg(long, value_name = "FILE")]
     audit_log: PathBuf,
-    /// The name of the ServiceAccounts, in whatever namespace
+    /// The name of the service accounts, in whatever namespace
     #[arg(long, value_name = "NAME")]
     account: String,
     /// Rights that nothing need use, one a line: `RESOURCE VERB: REASON`
@@ -45,7 +45,7 @@ enum Failure {
     #[error("{path}: {source}")]
     Roles {
         path: PathBuf,
-        source: rights::Unreadable,
+        source: Box<rights::Unreadable>,
     },
     #[error("{path}: line {line}: {source}")]
     Event {
@@ -105,7 +105,7 @@ fn rights_of(path: &Path) -> Result<Rights, Failure> {
     let text = fs::read_to_string(path).map_err(reading(path))?;
     Rights::parse(&text).map_err(|source| Failure::Roles {
         path: path.to_owned(),
-        source,
+        source: Box::new(source),
     })
 }
 

@@ -22,6 +22,10 @@ async fn create(world: &World, name: &str, more: Value) {
     world.create::<ExportJob>(name, spec).await;
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "each state follows from the one before"
+)]
 #[tokio::test]
 async fn kstatus_and_argo_cd_read_real_objects_in_every_state_as_they_are_meant() {
     let mut world = World::without_operator("states").await;
