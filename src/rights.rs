@@ -32,14 +32,15 @@ mod tests {
 
     #[test]
     fn only_a_right_that_is_missing_is_told_with_the_value_that_grants_it() {
-        let said = |code| {
+        let said = |code, reason: &str| {
             let status = Status {
                 code,
-                ..Status::default()
+                ..Status::failure("no", reason)
             };
             Advised(&kube::Error::Api(status.boxed())).to_string()
         };
-        assert!(said(403).contains("rbac.create"), "{}", said(403));
-        assert!(!said(409).contains("rbac.create"), "{}", said(409));
+        let (forbidden, conflict) = (said(403, "Forbidden"), said(409, "Conflict"));
+        assert!(forbidden.contains("rbac.create"), "{forbidden}");
+        assert!(!conflict.contains("rbac.create"), "{conflict}");
     }
 }

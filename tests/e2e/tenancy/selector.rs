@@ -109,8 +109,6 @@ async fn two_connections_of_one_name_one_of_each_kind_are_never_taken_for_each_o
     if let Some(record) = own.status.and_then(|status| status.connection) {
         assert_eq!(record.kind, "PlatformConnection");
     }
-    let gone = |d: &ProfileDataset| reason(d, "Ready") == "ConnectionNotFound";
-    world.until("own", "without its connection", gone).await;
     let profiles: ProfileDataset = world.api().get("profiles").await.unwrap();
     assert!(is(&conditions(&profiles), "Ready", "True"));
 }
