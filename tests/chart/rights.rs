@@ -1,12 +1,14 @@
 //! The rights that the chart grants, tried under its own account.
 
 use aep_control_plane::Helm;
-use aep_export_operator::api::PlatformConnection;
-use kube::Api;
+use aep_export_operator::api::{
+    ClusterPlatformConnection, ExportJob, PlatformConnection, ProfileDataset,
+};
+use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{condition, conditions, eventually, is},
+    harness::{ORGANIZATION, condition, conditions, eventually, export_into, is},
     helm::{RELEASE, chart},
     site::{Site, with_tenant},
 };
@@ -68,6 +70,47 @@ async fn with_secret_access_of_the_cluster_every_connection_works_and_no_secret_
         assert!(!site.may(&[verb, "secrets", "--all-namespaces"]), "{verb}");
     }
     assert!(site.may(&["watch", "secrets", "--all-namespaces"]));
+    nothing_else_was_denied(&site).await;
+    site.end();
+}
+
+/// A connection that all namespaces share, with its Secret in this one.
+async fn share(site: &Site, home: &str) {
+    let url = site.simulator.url();
+    let shared = json!({
+        "apiVersion": "aep-export.dev/v1alpha1",
+        "kind": "ClusterPlatformConnection",
+        "metadata": {"name": "shared"},
+        "spec": {
+            "organizationId": ORGANIZATION,
+            "sandbox": "prod",
+            "namespaceSelector": {},
+            "auth": {"oauthServerToServer": {
+                "secretRef": {"name": "aep-credentials", "namespace": home},
+            }},
+            "endpoints": {"platform": url, "ims": url},
+        },
+    });
+    let shared: ClusterPlatformConnection = serde_json::from_value(shared).unwrap();
+    let all: Api<ClusterPlatformConnection> = Api::all(site.client.clone());
+    all.create(&PostParams::default(), &shared).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_namespaces_share_needs_the_right_to_its_secret_only() {
+    let access = json!({"mode": "named", "named": {OTHER: ["aep-credentials"]}});
+    let mut site = site(json!({"secretAccess": access})).await;
+    site.connect(OTHER, "prod", "aep-credentials").await;
+    share(&site, OTHER).await;
+    let spec = json!({
+        "connectionRef": {"kind": "ClusterPlatformConnection", "name": "shared"},
+        "dataset": {"name": "Profile Data Export"},
+    });
+    site.create::<ProfileDataset>(TEAM, "weekly", spec).await;
+    site.create::<ExportJob>(TEAM, "weekly", export_into("weekly"))
+        .await;
+    site.until_complete(TEAM, "weekly").await;
+    assert!(!site.may(&["watch", "secrets/aep-credentials", "--namespace", TEAM]));
     nothing_else_was_denied(&site).await;
     site.end();
 }

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
-use aep_export_operator::api::{self, ExportJob, PlatformConnection, ProfileDataset};
+use aep_export_operator::api::{
+    self, ClusterPlatformConnection, ExportJob, PlatformConnection, ProfileDataset,
+};
 use serde_json::Value;
 
 use crate::{
@@ -107,6 +109,7 @@ fn artifact_hub_is_told_of_every_kind_with_an_example_that_can_be_read() {
     }
     for example in annotation(&metadata, "crdsExamples").as_array().unwrap() {
         match example["kind"].as_str().unwrap() {
+            "ClusterPlatformConnection" => same::<ClusterPlatformConnection>(example),
             "PlatformConnection" => same::<PlatformConnection>(example),
             "ProfileDataset" => same::<ProfileDataset>(example),
             "ExportJob" => same::<ExportJob>(example),
