@@ -18,7 +18,7 @@ status=$?
 awk '/^test result:/ { passed += $4; failed += $6; skipped += $8 }
      END { printf "tests: %d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$work/log"
 if [[ $# -eq 0 ]]; then
-    "$AEP_RBAC_CHECK_BIN" --roles deploy/rbac.yaml --account operator --audit-log "$AUDIT_COPY" ||
+    "$AEP_RBAC_CHECK_BIN" --roles deploy/rbac.yaml --account operator --unused hack/rbac-check/unused.txt --audit-log "$AUDIT_COPY" ||
         { ((status)) || status=1; }
 fi
 exit "$status"

@@ -169,7 +169,7 @@ async fn an_operator_that_was_stopped_while_another_took_over_ends_and_writes_no
 
 #[tokio::test]
 async fn an_operator_that_cannot_renew_ends_with_an_error() {
-    let world = World::without_operator("leader").await;
+    let world = World::asking_too_much("leader").await;
     let mut replica = world.start_replica("first", &FLAGS).await;
     replica.until_leads().await;
     world
