@@ -18,13 +18,16 @@ use super::{
     events::Tone,
     export::is_at_rest,
     holds::Held,
-    streams::Listener,
+    streams::{Guarded, Listener},
     tenants::{Standing, Tenant},
 };
 use crate::api::{
     ClusterPlatformConnection, ConditionType, ExportJob, PlatformConnection, ProfileDataset,
     Reason, is_true,
 };
+
+/// What a watch brings.
+type Watched<K> = watcher::Result<watcher::Event<Guarded<K>>>;
 
 /// Listens for all kinds of a scope.
 pub struct Relations(pub Arc<Context>);
@@ -46,14 +49,6 @@ impl Relations {
             if !is_ended(&export) {
                 shared.exports.poke(ObjectRef::from_obj(&*export));
             }
-        }
-    }
-
-    /// Takes note how the watch of a kind fares.
-    fn fare<K: Kind>(&self, outcome: Result<(), &watcher::Error>) {
-        match outcome {
-            Ok(()) => self.0.watches.works(K::KIND),
-            Err(error) => self.0.watches.failed::<K>(K::KIND, error),
         }
     }
 
@@ -162,8 +157,8 @@ impl Relations {
 }
 
 impl Listener<PlatformConnection> for Relations {
-    fn watched(&self, outcome: Result<(), &watcher::Error>) {
-        self.fare::<PlatformConnection>(outcome);
+    fn watched(&self, event: &Watched<PlatformConnection>) {
+        self.0.watches.saw(PlatformConnection::KIND, event);
     }
 
     fn present(&self, object: &PlatformConnection) {
@@ -188,8 +183,8 @@ impl Listener<PlatformConnection> for Relations {
 }
 
 impl Listener<ClusterPlatformConnection> for Relations {
-    fn watched(&self, outcome: Result<(), &watcher::Error>) {
-        self.fare::<ClusterPlatformConnection>(outcome);
+    fn watched(&self, event: &Watched<ClusterPlatformConnection>) {
+        self.0.watches.saw(ClusterPlatformConnection::KIND, event);
     }
 
     fn present(&self, object: &ClusterPlatformConnection) {
@@ -214,8 +209,8 @@ impl Listener<ClusterPlatformConnection> for Relations {
 }
 
 impl Listener<ProfileDataset> for Relations {
-    fn watched(&self, outcome: Result<(), &watcher::Error>) {
-        self.fare::<ProfileDataset>(outcome);
+    fn watched(&self, event: &Watched<ProfileDataset>) {
+        self.0.watches.saw(ProfileDataset::KIND, event);
     }
 
     fn present(&self, object: &ProfileDataset) {
@@ -264,8 +259,8 @@ impl Listener<ProfileDataset> for Relations {
 }
 
 impl Listener<ExportJob> for Relations {
-    fn watched(&self, outcome: Result<(), &watcher::Error>) {
-        self.fare::<ExportJob>(outcome);
+    fn watched(&self, event: &Watched<ExportJob>) {
+        self.0.watches.saw(ExportJob::KIND, event);
     }
 
     fn is_at_rest(&self, object: &ExportJob) -> bool {

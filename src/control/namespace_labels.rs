@@ -77,9 +77,7 @@ impl Context {
         let labels = &self.shared.labels;
         let mut listed = HashMap::new();
         while let Some(event) = events.next().await {
-            if event.is_ok() {
-                self.watches.works(KIND);
-            }
+            self.watches.saw(KIND, &event);
             match event {
                 Ok(watcher::Event::Init) => listed.clear(),
                 Ok(watcher::Event::InitApply(namespace)) => {
@@ -101,7 +99,8 @@ impl Context {
                 Ok(watcher::Event::Delete(namespace)) => {
                     labels.remove(namespace.metadata.name.as_deref().unwrap_or_default());
                 }
-                Err(error) => self.watches.failed::<Namespace>(KIND, &error),
+                // It is taken up again by itself.
+                Err(_) => {}
             }
         }
     }

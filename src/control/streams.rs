@@ -48,7 +48,7 @@ where
         false
     }
     /// The watch brought something, or failed and is begun again.
-    fn watched(&self, _outcome: Result<(), &watcher::Error>) {}
+    fn watched(&self, _event: &watcher::Result<watcher::Event<Guarded<K>>>) {}
     /// Everything is about to be listed anew.
     fn listing(&self) {}
     /// A list shows an object that is left out of the store.
@@ -89,14 +89,7 @@ where
     let watched = Arc::clone(&listener);
     let events = watches(api, config)
         .default_backoff()
-        .inspect(move |event| match event {
-            // A list that is begun may not be had to its end.
-            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
-            Ok(watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_)) => {
-                watched.watched(Ok(()));
-            }
-            Err(error) => watched.watched(Err(error)),
-        });
+        .inspect(move |event| watched.watched(event));
     let events = events.map(|event| event.map(Brought::Event));
     let mut intake = Intake {
         known: writer.as_reader(),

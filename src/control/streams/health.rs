@@ -68,15 +68,29 @@ impl Health {
         }
     }
 
-    /// The watch of a kind brought something.
-    pub fn works(&self, kind: &'static str) {
+    /// Takes note of what the watch of a kind brought.
+    pub fn saw<K>(&self, kind: &'static str, event: &watcher::Result<watcher::Event<K>>)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        match event {
+            // A list that is begun may not be had to its end.
+            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
+            Ok(watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_)) => {
+                self.works(kind);
+            }
+            Err(error) => self.failed::<K>(kind, error),
+        }
+    }
+
+    fn works(&self, kind: &'static str) {
         if self.troubles().remove(kind).is_some() {
             info!(kind, "the watch works again");
         }
     }
 
     /// The watch of a kind failed; it is begun again by itself, ever more slowly.
-    pub fn failed<K>(&self, kind: &'static str, error: &watcher::Error)
+    fn failed<K>(&self, kind: &'static str, error: &watcher::Error)
     where
         K: Resource<DynamicType = ()>,
     {
@@ -132,12 +146,15 @@ mod tests {
     use super::*;
     use crate::{api::ExportJob, metrics::Moment};
 
-    fn error(code: u16) -> watcher::Error {
+    type Event = watcher::Result<watcher::Event<ExportJob>>;
+
+    fn error(code: u16) -> Event {
         let status = Status {
             code,
             ..Status::default()
         };
-        watcher::Error::InitialListFailed(kube::Error::Api(status.boxed()))
+        let error = kube::Error::Api(status.boxed());
+        Err(watcher::Error::InitialListFailed(error))
     }
 
     #[test]
@@ -145,8 +162,8 @@ mod tests {
         let metrics = Metrics::new();
         let health = Health::new(Arc::clone(&metrics));
         assert_eq!(health.missing::<ExportJob>("ExportJob"), None);
-        health.failed::<ExportJob>("ExportJob", &error(404));
-        health.failed::<ExportJob>("ExportJob", &error(404));
+        health.saw("ExportJob", &error(404));
+        health.saw("ExportJob", &error(404));
         let said = health.missing::<ExportJob>("ExportJob").unwrap_or_default();
         assert!(
             said.contains("exportjobs.aep-export.dev in version v1alpha1"),
@@ -155,17 +172,20 @@ mod tests {
         let text = metrics.encode(Moment::default()).unwrap_or_default();
         let counted = "watch_errors_total{kind=\"ExportJob\",reason=\"NotServed\"} 2";
         assert!(text.contains(counted), "{text}");
-        health.works("ExportJob");
+        // Each try begins so, and may fail all the same.
+        health.saw::<ExportJob>("ExportJob", &Ok(watcher::Event::Init));
+        assert!(health.missing::<ExportJob>("ExportJob").is_some());
+        health.saw::<ExportJob>("ExportJob", &Ok(watcher::Event::InitDone));
         assert_eq!(health.missing::<ExportJob>("ExportJob"), None);
     }
 
     #[test]
     fn a_right_that_is_missing_is_told_and_an_outage_is_not() {
         let health = Health::new(Metrics::new());
-        health.failed::<ExportJob>("ExportJob", &error(403));
+        health.saw("ExportJob", &error(403));
         let said = health.missing::<ExportJob>("ExportJob").unwrap_or_default();
         assert!(said.contains("may not list and watch"), "{said}");
-        health.failed::<ExportJob>("ExportJob", &error(503));
+        health.saw("ExportJob", &error(503));
         assert_eq!(health.missing::<ExportJob>("ExportJob"), None);
     }
 }
