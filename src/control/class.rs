@@ -4,7 +4,7 @@
 //! in its status to the end; of what names a connection that is not there, the operator without a
 //! class says so, and no other.
 
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use kube::ResourceExt;
 
 use super::{
     Context, PassError,
@@ -79,21 +79,8 @@ impl Context {
         reason = "a connection that is not there, and one without a class"
     )]
     fn class_of(&self, key: &ConnectionKey) -> Option<Option<String>> {
-        fn class<C: Connection>(connection: &C) -> Option<String> {
-            connection.terms().controller_class.map(str::to_owned)
-        }
-        let ConnectionKey { namespace, name } = key;
-        match namespace {
-            Some(namespace) => {
-                let object = ObjectRef::new(name).within(namespace);
-                let found = self.stores.connections.get(&object)?;
-                Some(class(&*found))
-            }
-            None => {
-                let found = self.stores.cluster_connections.get(&ObjectRef::new(name))?;
-                Some(class(&*found))
-            }
-        }
+        let found = self.stores.connection(key)?;
+        Some(found.terms().controller_class.map(str::to_owned))
     }
 
     /// Whether a dataset is this operator's, by a look at the API server where the stores do not
@@ -106,11 +93,9 @@ impl Context {
             Whose::Ours => Ok(true),
             Whose::Others => Ok(false),
             Whose::Nobodys => {
-                let conditions = dataset
-                    .status
-                    .as_ref()
-                    .map(|s| (&s.conditions[..], s.observed_generation));
-                if is_told(conditions, dataset.metadata.generation) {
+                let status = dataset.status.as_ref();
+                let said = status.map(|s| (&s.conditions[..], s.observed_generation));
+                if is_told(said, dataset.metadata.generation) {
                     return Ok(true);
                 }
                 let namespace = dataset.namespace().unwrap_or_default();
@@ -128,11 +113,9 @@ impl Context {
             Whose::Others => return Ok(false),
             Whose::Nobodys => {}
         }
-        let conditions = export
-            .status
-            .as_ref()
-            .map(|s| (&s.conditions[..], s.observed_generation));
-        if is_told(conditions, export.metadata.generation) {
+        let status = export.status.as_ref();
+        let said = status.map(|s| (&s.conditions[..], s.observed_generation));
+        if is_told(said, export.metadata.generation) {
             return Ok(true);
         }
         let namespace = export.namespace().unwrap_or_default();
@@ -183,11 +166,7 @@ impl Context {
 
     /// A dataset is another operator's.
     pub(super) fn leave_dataset_alone(&self, dataset: &ProfileDataset) {
-        let uid = dataset.uid().unwrap_or_default();
-        self.shared.retries.forget(&uid);
-        self.shared.readings.forget(&uid);
-        self.shared.dataset_crowd.forget(&uid);
-        self.shared.submissions.forget(&uid);
+        self.forget_dataset(&dataset.uid().unwrap_or_default());
     }
 
     /// An export is another operator's.

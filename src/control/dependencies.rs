@@ -26,8 +26,7 @@ impl Context {
     pub(super) fn dataset(&self, namespace: &str, name: &str) -> Need<(DatasetId, ConnectionRef)> {
         let object = ObjectRef::new(name).within(namespace);
         let Some(dataset) = self.stores.datasets.get(&object) else {
-            let reason = Reason::DatasetNotFound;
-            return self.absent_in::<ProfileDataset, _>(reason, Some(namespace), name);
+            return self.absent(&Held::dataset(namespace, name));
         };
         if dataset.metadata.deletion_timestamp.is_some() {
             return being_deleted(Reason::DatasetNotReady, &format!("ProfileDataset {name}"));

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::{
     Context, Kind, PassError, Shared, Within,
     dependencies::{
-        begun, into, is_begun, is_clean_up_due, is_ended, not_there, recorded_connection, wished_by,
+        begun, into, is_begun, is_clean_up_due, is_ended, recorded_connection, wished_by,
     },
     holds::Held,
     kind::{name_in, reference},
@@ -179,21 +179,14 @@ impl Context {
     }
 
     /// What to say of something that an object names and the stores do not have.
-    pub(super) fn absent<K: Kind, T>(&self, reason: Reason, key: &ConnectionKey) -> Need<T> {
-        self.absent_in::<K, T>(reason, key.namespace.as_deref(), &key.name)
-    }
-
-    /// The same, by namespace and name.
-    pub(super) fn absent_in<K: Kind, T>(
-        &self,
-        reason: Reason,
-        namespace: Option<&str>,
-        name: &str,
-    ) -> Need<T> {
-        match self.of_another_shard::<K>(namespace, name) {
-            Some(cause) => Need::Wrong(cause),
-            None => not_there(reason, K::KIND, name, namespace),
-        }
+    pub(super) fn absent<T>(&self, named: &Held) -> Need<T> {
+        let elsewhere = match named {
+            Held::Connection(key) => self.connection_of_another_shard(key),
+            Held::Dataset { namespace, name } => {
+                self.of_another_shard::<ProfileDataset>(Some(namespace), name)
+            }
+        };
+        elsewhere.map_or_else(|| named.gone(), Need::Wrong)
     }
 
     /// What this shard does not have and needs this all the same, by kind and name: what was begun

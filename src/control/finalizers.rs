@@ -2,7 +2,7 @@
 
 use kube::{
     ResourceExt,
-    api::{Patch, PatchParams},
+    api::{ObjectMeta, Patch, PatchParams},
 };
 use serde_json::json;
 
@@ -23,7 +23,13 @@ pub(super) enum Finalize {
 
 /// Whether this finalizer is on an object.
 pub(super) fn finalizer<K: Kind>(object: &K, name: &str) -> Finalizer {
-    if object.finalizers().iter().any(|there| there == name) {
+    finalizer_in(object.meta(), name)
+}
+
+/// The same, by the metadata alone.
+pub(super) fn finalizer_in(meta: &ObjectMeta, name: &str) -> Finalizer {
+    let mut finalizers = meta.finalizers.iter().flatten();
+    if finalizers.any(|there| there == name) {
         Finalizer::Present
     } else {
         Finalizer::Absent

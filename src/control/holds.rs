@@ -8,12 +8,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use kube::{ResourceExt, api::ObjectMeta, runtime::reflector::ObjectRef};
 
 use super::{
     Context, Kind, PassError,
     dependencies::{being_deleted, into, is_begun, not_there, recorded_connection},
-    finalizers::{Finalize, finalizer},
+    finalizers::{Finalize, finalizer, finalizer_in},
     tenants::ConnectionKey,
     written::version,
 };
@@ -324,21 +324,14 @@ impl Context {
     fn standing(&self, held: &Held) -> Option<(Finalizer, Life)> {
         let stores = &self.stores;
         match held {
-            Held::Connection(ConnectionKey { namespace, name }) => match namespace {
-                Some(namespace) => {
-                    let object = ObjectRef::new(name).within(namespace);
-                    let found = stores.connections.get(&object)?;
-                    Some(standing(&*found, CONNECTION_FINALIZER))
-                }
-                None => {
-                    let found = stores.cluster_connections.get(&ObjectRef::new(name))?;
-                    Some(standing(&*found, CONNECTION_FINALIZER))
-                }
-            },
+            Held::Connection(key) => {
+                let found = stores.connection(key)?;
+                Some(standing(found.meta(), CONNECTION_FINALIZER))
+            }
             Held::Dataset { namespace, name } => {
                 let object = ObjectRef::new(name).within(namespace);
                 let found = stores.datasets.get(&object)?;
-                Some(standing(&*found, DATASET_FINALIZER))
+                Some(standing(&found.metadata, DATASET_FINALIZER))
             }
         }
     }
@@ -364,7 +357,8 @@ impl Held {
         }
     }
 
-    fn gone(&self) -> Need<()> {
+    /// What is said of it while it is not there.
+    pub(super) fn gone<T>(&self) -> Need<T> {
         match self {
             Self::Connection(key) => not_there(
                 Reason::ConnectionNotFound,
@@ -390,12 +384,12 @@ impl Held {
     }
 }
 
-fn standing<K: Kind>(object: &K, name: &str) -> (Finalizer, Life) {
-    let life = match object.meta().deletion_timestamp {
+fn standing(meta: &ObjectMeta, name: &str) -> (Finalizer, Life) {
+    let life = match meta.deletion_timestamp {
         Some(_) => Life::Deleting,
         None => Life::Live,
     };
-    (finalizer(object, name), life)
+    (finalizer_in(meta, name), life)
 }
 
 #[cfg(test)]

@@ -237,14 +237,10 @@ impl Listener<ProfileDataset> for Relations {
         let uid = object.uid().unwrap_or_default();
         self.0.shared.underway.gone(&uid);
         self.0.shared.elsewhere.forget(object);
-        self.0.shared.retries.forget(&uid);
-        self.0.shared.written.forget(&uid);
-        self.0.shared.submissions.forget(&uid);
-        self.0.shared.dataset_crowd.forget(&uid);
+        self.0.forget_dataset(&uid);
         let namespace = object.namespace().unwrap_or_default();
         let held = Held::dataset(&namespace, &object.name_any());
         self.0.shared.holds.forget(&held);
-        self.0.shared.readings.forget(&uid);
         let context = &self.0;
         context
             .shared

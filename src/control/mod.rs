@@ -349,6 +349,16 @@ impl Context {
         ]
     }
 
+    /// A dataset is gone, or another operator's: nothing is kept of it.
+    fn forget_dataset(&self, uid: &str) {
+        let shared = &self.shared;
+        shared.retries.forget(uid);
+        shared.written.forget(uid);
+        shared.submissions.forget(uid);
+        shared.dataset_crowd.forget(uid);
+        shared.readings.forget(uid);
+    }
+
     /// An export is gone: nothing is kept of it but what its claims still need.
     fn forget_export(&self, uid: &str) {
         let shared = &self.shared;

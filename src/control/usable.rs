@@ -1,18 +1,14 @@
 //! Whether an object may use the connection that it names, from the stores.
 
-use kube::runtime::reflector::ObjectRef;
-
 use super::{
     Context,
-    connection::Connection,
+    connection::Found,
     dependencies::{being_deleted, not_ready},
+    holds::Held,
     tenants::{ConnectionKey, Tenant},
 };
 use crate::{
-    api::{
-        ClusterPlatformConnection, ConditionType, ConnectionKind, ConnectionRef,
-        PlatformConnection, Reason, is_true,
-    },
+    api::{ConditionType, ConnectionKind, ConnectionRef, Reason, is_true},
     decide::{Cause, Need, tenancy::admission},
 };
 
@@ -20,46 +16,30 @@ impl Context {
     /// The connection that an object of this namespace names.
     pub(super) fn connection(&self, namespace: &str, reference: &ConnectionRef) -> Need<Tenant> {
         let key = ConnectionKey::named(namespace, reference);
-        let ConnectionKey {
-            namespace: of,
-            name,
-        } = &key;
-        match of {
-            Some(_) => match self
-                .stores
-                .connections
-                .get(&ObjectRef::new(name).within(namespace))
-            {
-                Some(connection) => self.usable(&*connection, &key),
-                None => self.absent::<PlatformConnection, _>(Reason::ConnectionNotFound, &key),
-            },
-            None => {
-                if let Some(cause) = self.not_served(&key, namespace) {
-                    return Need::Wrong(cause);
-                }
-                let Some(connection) = self.stores.cluster_connections.get(&ObjectRef::new(name))
-                else {
-                    let reason = Reason::ConnectionNotFound;
-                    return self.absent::<ClusterPlatformConnection, _>(reason, &key);
-                };
-                // Before anything else: who may not use it learns nothing of how it stands.
-                let selector = connection.spec.namespace_selector.as_ref();
-                let labels = self.shared.labels.of(namespace);
-                match admission(selector, labels.as_ref(), (name, namespace)) {
-                    Need::Met(()) => {}
-                    Need::Waiting(cause) => return Need::Waiting(cause),
-                    Need::Wrong(cause) => return Need::Wrong(cause),
-                }
-                match self.usable(&*connection, &key) {
-                    Need::Met(tenant) => Need::Met(tenant.on_behalf_of(namespace)),
-                    other => other,
-                }
+        if let Some(cause) = self.not_served(&key, namespace) {
+            return Need::Wrong(cause);
+        }
+        let Some(connection) = self.stores.connection(&key) else {
+            return self.absent(&Held::Connection(key));
+        };
+        // Before anything else: who may not use it learns nothing of how it stands.
+        if let Found::OfCluster(connection) = &connection {
+            let selector = connection.spec.namespace_selector.as_ref();
+            let labels = self.shared.labels.of(namespace);
+            match admission(selector, labels.as_ref(), (&key.name, namespace)) {
+                Need::Met(()) => {}
+                Need::Waiting(cause) => return Need::Waiting(cause),
+                Need::Wrong(cause) => return Need::Wrong(cause),
             }
+        }
+        match self.usable(&connection, &key) {
+            Need::Met(tenant) => Need::Met(tenant.on_behalf_of(namespace)),
+            other => other,
         }
     }
 
     /// A connection that is there.
-    fn usable<C: Connection>(&self, connection: &C, key: &ConnectionKey) -> Need<Tenant> {
+    fn usable(&self, connection: &Found, key: &ConnectionKey) -> Need<Tenant> {
         if connection.meta().deletion_timestamp.is_some() {
             return being_deleted(Reason::ConnectionNotReady, &key.title());
         }
@@ -88,8 +68,15 @@ impl Context {
         }
     }
 
+    /// Why a connection is out of reach for this operator, whether it is there or not: it sees none
+    /// of the cluster, or another shard has it.
+    pub(super) fn out_of_reach(&self, key: &ConnectionKey, namespace: &str) -> Option<Cause> {
+        let cause = self.not_served(key, namespace);
+        cause.or_else(|| self.connection_of_another_shard(key))
+    }
+
     /// Why a connection of the cluster is none that this operator serves, if it sees none at all.
-    pub(super) fn not_served(&self, key: &ConnectionKey, namespace: &str) -> Option<Cause> {
+    fn not_served(&self, key: &ConnectionKey, namespace: &str) -> Option<Cause> {
         if key.namespace.is_some() || self.shared.reach.sees_cluster() {
             return None;
         }
@@ -108,22 +95,9 @@ impl Context {
     /// Nothing is known to have changed until then, and what its users say of themselves stands:
     /// they are woken when it was looked at.
     pub(super) fn is_yet_to_be_seen(&self, key: &ConnectionKey) -> bool {
-        fn was_ready<C: Connection>(connection: &C) -> bool {
-            let status = connection.status();
-            status.is_some_and(|s| is_true(&s.conditions, ConditionType::Ready))
-        }
-        let ConnectionKey { namespace, name } = key;
-        let was_ready = match namespace {
-            Some(namespace) => {
-                let object = ObjectRef::new(name).within(namespace);
-                let found = self.stores.connections.get(&object);
-                found.is_some_and(|connection| was_ready(&*connection))
-            }
-            None => {
-                let found = self.stores.cluster_connections.get(&ObjectRef::new(name));
-                found.is_some_and(|connection| was_ready(&*connection))
-            }
-        };
+        let connection = self.stores.connection(key);
+        let status = connection.as_ref().and_then(Found::status);
+        let was_ready = status.is_some_and(|s| is_true(&s.conditions, ConditionType::Ready));
         was_ready && self.shared.tenants.get(key).is_none()
     }
 }

@@ -8,7 +8,11 @@ mod report;
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{Resource, runtime::controller::Action};
+use kube::{
+    Resource,
+    api::ObjectMeta,
+    runtime::{controller::Action, reflector::ObjectRef},
+};
 use tokio::time::Instant;
 
 use self::{
@@ -17,7 +21,7 @@ use self::{
     report::{announce, report, shown},
 };
 use super::{
-    Context, Kind, PassError, Shared, jittered,
+    Context, Kind, PassError, Shared, Stores, jittered,
     requests::requested,
     tenants::{Changed, Checked, ConnectionKey, Standing, Tenant},
 };
@@ -60,6 +64,63 @@ impl Connection for PlatformConnection {
 impl Connection for ClusterPlatformConnection {
     fn terms(&self) -> Terms<'_> {
         self.spec.terms()
+    }
+}
+
+/// A connection of either kind, as its watch last saw it.
+pub enum Found {
+    /// One of a namespace.
+    Namespaced(Arc<PlatformConnection>),
+    /// One of the cluster.
+    OfCluster(Arc<ClusterPlatformConnection>),
+}
+
+impl Found {
+    /// Its metadata.
+    #[must_use]
+    pub fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::Namespaced(connection) => &connection.metadata,
+            Self::OfCluster(connection) => &connection.metadata,
+        }
+    }
+
+    /// Its status, if there is one.
+    #[must_use]
+    pub fn status(&self) -> Option<&PlatformConnectionStatus> {
+        match self {
+            Self::Namespaced(connection) => connection.status.as_ref(),
+            Self::OfCluster(connection) => connection.status.as_ref(),
+        }
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn terms(&self) -> Terms<'_> {
+        match self {
+            Self::Namespaced(connection) => connection.terms(),
+            Self::OfCluster(connection) => connection.terms(),
+        }
+    }
+}
+
+impl Stores {
+    /// The connection of this key, if it is there.
+    #[must_use]
+    pub fn connection(&self, key: &ConnectionKey) -> Option<Found> {
+        let ConnectionKey { namespace, name } = key;
+        match namespace {
+            Some(namespace) => {
+                let found = self
+                    .connections
+                    .get(&ObjectRef::new(name).within(namespace));
+                found.map(Found::Namespaced)
+            }
+            None => {
+                let found = self.cluster_connections.get(&ObjectRef::new(name));
+                found.map(Found::OfCluster)
+            }
+        }
     }
 }
 

@@ -245,10 +245,7 @@ fn service(context: &Context, namespace: &str, connection: &ConnectionRef) -> Ne
     if let Some(tenant) = context.shared.tenants.get(&key) {
         return Need::Met(tenant.on_behalf_of(namespace));
     }
-    let elsewhere = context
-        .not_served(&key, namespace)
-        .or_else(|| context.connection_of_another_shard(&key));
-    if let Some(cause) = elsewhere {
+    if let Some(cause) = context.out_of_reach(&key, namespace) {
         return Need::Waiting(cause);
     }
     let message = match key.namespace {

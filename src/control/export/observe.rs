@@ -398,10 +398,7 @@ fn service(
         sandbox,
         dataset_id: _,
     } = target;
-    let elsewhere = context
-        .not_served(&key, namespace)
-        .or_else(|| context.connection_of_another_shard(&key));
-    if let Some(cause) = elsewhere {
+    if let Some(cause) = context.out_of_reach(&key, namespace) {
         return (Need::Waiting(cause), None);
     }
     let title = key.title();
