@@ -8,14 +8,82 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use aep_control_plane::{Exit, tethered};
+use aep_control_plane::{Exit, tail, tethered};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::events::Events;
+use crate::events::{Event, Events};
 use crate::failure::Failure;
 
 /// From SIGTERM to SIGKILL. An API server waits for its watches to end, which nobody does here.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// Who starts components that depend on each other, and waits for each of them.
+pub(crate) trait Owner {
+    /// How long a condition may take to come true.
+    const READY_TIMEOUT: Duration;
+    /// How often it is looked at.
+    const POLL: Duration;
+
+    /// What this process is told.
+    fn events(&self) -> &Events;
+
+    /// What was started.
+    fn components(&mut self) -> &mut [Owned];
+
+    /// Fails when a component has ended.
+    fn check(&mut self) -> Result<(), Failure> {
+        check(self.components())
+    }
+
+    /// Waits for a condition, the end of a component, or the order to stop.
+    fn wait(&mut self, what: &'static str, condition: impl Fn(&Self) -> bool) -> Result<(), Failure>
+    where
+        Self: Sized,
+    {
+        let begin = Instant::now();
+        loop {
+            self.check()?;
+            if condition(self) {
+                return Ok(());
+            }
+            if begin.elapsed() >= Self::READY_TIMEOUT {
+                let outputs: Vec<String> = self.components().iter().map(last_output).collect();
+                let (seconds, outputs) = (Self::READY_TIMEOUT.as_secs(), outputs.join("\n"));
+                return Err(Failure::Timeout {
+                    what,
+                    seconds,
+                    outputs,
+                });
+            }
+            if self
+                .events()
+                .next(Self::POLL)
+                .is_some_and(Event::asks_to_stop)
+            {
+                return Err(Failure::Stopped);
+            }
+        }
+    }
+}
+
+/// Fails when one of some components has ended.
+pub(crate) fn check(components: &mut [Owned]) -> Result<(), Failure> {
+    for component in components {
+        if let Some(status) = component.status() {
+            return Err(Failure::Ended {
+                name: component.name().to_owned(),
+                status,
+                output: component.log().map(tail).unwrap_or_default(),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn last_output(component: &Owned) -> String {
+    let output = component.log().map(tail).unwrap_or_default();
+    format!("{} printed last\n{output}", component.name())
+}
 
 /// A child in a process group of its own, so that a terminal's Ctrl-C does not reach it.
 #[derive(Debug)]

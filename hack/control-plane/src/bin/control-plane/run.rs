@@ -12,7 +12,7 @@ use aep_control_plane::{
 use rustix::process::{Pid, kill_process};
 use signal_hook::consts::SIGINT;
 
-use crate::children::exit_code;
+use crate::children::{Owner, exit_code};
 use crate::events::{Event, Events};
 use crate::failure::Failure;
 use crate::node::{Node, NodeRequest, Role};

@@ -7,14 +7,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use aep_control_plane::{Binary, Layout, tail, tethered};
+use aep_control_plane::{Binary, Layout, tethered};
 use tempfile::TempDir;
 
-use crate::children::{Owned, stop};
+use crate::children::{self, Owned, Owner, stop};
 use crate::components::{self, Ports};
-use crate::events::{Event, Events};
+use crate::events::Events;
 use crate::failure::Failure;
 use crate::pki::Pki;
 
@@ -121,6 +121,28 @@ fn run(request: Request, events: Events, directory: &TempDir) -> Result<(), Fail
     result
 }
 
+impl Owner for Supervisor {
+    const READY_TIMEOUT: Duration = READY_TIMEOUT;
+    const POLL: Duration = POLL;
+
+    fn events(&self) -> &Events {
+        &self.events
+    }
+
+    fn components(&mut self) -> &mut [Owned] {
+        &mut self.components
+    }
+
+    fn check(&mut self) -> Result<(), Failure> {
+        match children::check(&mut self.components) {
+            Err(Failure::Ended { output, .. }) if output.contains(PORT_TAKEN) => {
+                Err(Failure::PortTaken { attempts: 1 })
+            }
+            other => other,
+        }
+    }
+}
+
 impl Supervisor {
     fn start(&mut self) -> Result<(), Failure> {
         let bin = self.layout.bin();
@@ -196,52 +218,6 @@ impl Supervisor {
             .is_ok_and(|status| status.success())
     }
 
-    /// Waits for a condition, the end of a component, or the order to stop.
-    fn wait(
-        &mut self,
-        what: &'static str,
-        condition: impl Fn(&Self) -> bool,
-    ) -> Result<(), Failure> {
-        let begin = Instant::now();
-        loop {
-            self.check()?;
-            if condition(self) {
-                return Ok(());
-            }
-            if begin.elapsed() >= READY_TIMEOUT {
-                let outputs: Vec<String> = self.components.iter().map(last_output).collect();
-                let (seconds, outputs) = (READY_TIMEOUT.as_secs(), outputs.join("\n"));
-                return Err(Failure::Timeout {
-                    what,
-                    seconds,
-                    outputs,
-                });
-            }
-            if self.events.next(POLL).is_some_and(Event::asks_to_stop) {
-                return Err(Failure::Stopped);
-            }
-        }
-    }
-
-    /// Fails when a component has ended.
-    fn check(&mut self) -> Result<(), Failure> {
-        for component in &mut self.components {
-            let Some(status) = component.status() else {
-                continue;
-            };
-            let output = component.log().map(tail).unwrap_or_default();
-            if output.contains(PORT_TAKEN) {
-                return Err(Failure::PortTaken { attempts: 1 });
-            }
-            return Err(Failure::Ended {
-                name: component.name().to_owned(),
-                status,
-                output,
-            });
-        }
-        Ok(())
-    }
-
     /// Waits for the order to stop. Fails when a component ends before.
     fn watch(&mut self) -> Result<(), Failure> {
         while !self.events.wait().asks_to_stop() {
@@ -257,11 +233,6 @@ impl Supervisor {
         stop(&mut others, &self.events);
         stop(&mut components, &self.events);
     }
-}
-
-fn last_output(component: &Owned) -> String {
-    let output = component.log().map(tail).unwrap_or_default();
-    format!("{} printed last\n{output}", component.name())
 }
 
 /// Tells the owner. If it is gone, standard input has ended, which is seen elsewhere.

@@ -6,15 +6,15 @@ use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use aep_control_plane::{Binary, ControlPlane, NodeAssets, on_stderr, tail};
+use aep_control_plane::{Binary, ControlPlane, NodeAssets, on_stderr};
 use rustix::mount::{MountFlags, mount, mount_bind};
 use sha2::{Digest, Sha256};
 
 use super::{NodeRequest, dns, files};
-use crate::children::Owned;
-use crate::events::{Event, Events};
+use crate::children::{Owned, Owner};
+use crate::events::Events;
 use crate::failure::Failure;
 
 /// For each condition. A node is ready after some seconds; a machine that compiles at the same time
@@ -31,6 +31,19 @@ pub(crate) struct Node<'a> {
     folder: PathBuf,
     logs: PathBuf,
     components: Vec<Owned>,
+}
+
+impl Owner for Node<'_> {
+    const READY_TIMEOUT: Duration = READY_TIMEOUT;
+    const POLL: Duration = POLL;
+
+    fn events(&self) -> &Events {
+        self.events
+    }
+
+    fn components(&mut self) -> &mut [Owned] {
+        &mut self.components
+    }
 }
 
 impl<'a> Node<'a> {
@@ -109,20 +122,6 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// Fails when a component has ended.
-    pub(crate) fn check(&mut self) -> Result<(), Failure> {
-        for component in &mut self.components {
-            if let Some(status) = component.status() {
-                return Err(Failure::Ended {
-                    name: component.name().to_owned(),
-                    status,
-                    output: component.log().map(tail).unwrap_or_default(),
-                });
-            }
-        }
-        Ok(())
-    }
-
     fn spawn(
         &mut self,
         binary: Binary,
@@ -133,36 +132,6 @@ impl<'a> Node<'a> {
         let child = Owned::spawn(binary.name(), program, arguments, Some(&log))?;
         self.components.push(child);
         Ok(())
-    }
-
-    /// Waits for a condition, the end of a component, or the order to stop.
-    fn wait(
-        &mut self,
-        what: &'static str,
-        condition: impl Fn(&Self) -> bool,
-    ) -> Result<(), Failure> {
-        let begin = Instant::now();
-        loop {
-            self.check()?;
-            if condition(self) {
-                return Ok(());
-            }
-            if begin.elapsed() >= READY_TIMEOUT {
-                let last = |it: &Owned| {
-                    let output = it.log().map(tail).unwrap_or_default();
-                    format!("{} printed last\n{output}", it.name())
-                };
-                let outputs: Vec<String> = self.components.iter().map(last).collect();
-                return Err(Failure::Timeout {
-                    what,
-                    seconds: READY_TIMEOUT.as_secs(),
-                    outputs: outputs.join("\n"),
-                });
-            }
-            if self.events.next(POLL).is_some_and(Event::asks_to_stop) {
-                return Err(Failure::Stopped);
-            }
-        }
     }
 
     fn ctr(&self) -> Command {
