@@ -19,8 +19,8 @@ use tempfile::TempDir;
 
 use crate::{
     harness::{
-        LONG, ORGANIZATION, OwnPlane, Simulator, cluster, conditions, eventually, export_into, is,
-        simulator::free_port, until,
+        LONG, ORGANIZATION, OwnPlane, Simulator, cluster, conditions, create, eventually,
+        export_into, is, simulator::free_port, until,
     },
     helm::{NAMESPACE, RELEASE, Run},
 };
@@ -221,15 +221,8 @@ impl Site {
             + DeserializeOwned
             + Serialize,
     {
-        let object = json!({
-            "apiVersion": K::api_version(&()),
-            "kind": K::kind(&()),
-            "metadata": {"name": name},
-            "spec": spec,
-        });
-        let object: K = serde_json::from_value(object).unwrap();
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        api.create(&PostParams::default(), &object).await.unwrap();
+        create(&api, name, spec).await;
     }
 
     /// Creates a connection with a Secret.

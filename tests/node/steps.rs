@@ -106,15 +106,7 @@ impl Story {
                 until(name, "Succeeded")?;
             }
         }
-        let counts = tenant.counts()?;
-        let expected = Counts {
-            created: self.asked,
-            succeeded: self.asked - 1,
-            cancelled: 1,
-            duplicates: 0,
-        };
-        same(&counts, &expected)?;
-        Ok(((), format!("{counts:?}")))
+        self.judge(tenant)
     }
 
     /// Ends the leader by what is given its pod's name, while an export runs.

@@ -181,16 +181,8 @@ async fn a_status_that_names_a_dataset_of_nobody_or_of_others_steers_nothing() {
         world
             .create::<ProfileDataset>("forged", with(&policies))
             .await;
-        let status = json!({ "status": { "datasetId": ELSEWHERE, "owned": true } });
-        world
-            .api::<ProfileDataset>()
-            .patch_status(
-                "forged",
-                &kube::api::PatchParams::default(),
-                &kube::api::Patch::Merge(status),
-            )
-            .await
-            .unwrap();
+        let status = json!({ "datasetId": ELSEWHERE, "owned": true });
+        world.write_status::<ProfileDataset>("forged", status).await;
         world.start_operator(&[]).await;
         world.connect().await;
         let stalled = |d: &ProfileDataset| {

@@ -256,17 +256,21 @@ impl World {
             + DeserializeOwned
             + Serialize,
     {
-        let object = json!({
-            "apiVersion": K::api_version(&()),
-            "kind": K::kind(&()),
-            "metadata": { "name": name },
-            "spec": spec,
-        });
-        let object: K = serde_json::from_value(object).unwrap();
-        self.api()
-            .create(&PostParams::default(), &object)
-            .await
-            .unwrap()
+        create(&self.api(), name, spec).await
+    }
+
+    /// Merges something into a status, as who has the right to may.
+    pub async fn write_status<K>(&self, name: &str, status: Value)
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned,
+    {
+        let patch = Patch::Merge(json!({ "status": status }));
+        let params = PatchParams::default();
+        let api = self.api::<K>();
+        api.patch_status(name, &params, &patch).await.unwrap();
     }
 
     /// Creates a Secret.
@@ -515,6 +519,21 @@ impl Drop for World {
             cluster::clean_up(home);
         }
     }
+}
+
+/// Creates an object from its spec.
+pub async fn create<K>(api: &Api<K>, name: &str, spec: Value) -> K
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Serialize,
+{
+    let object = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": { "name": name },
+        "spec": spec,
+    });
+    let object: K = serde_json::from_value(object).unwrap();
+    api.create(&PostParams::default(), &object).await.unwrap()
 }
 
 /// The spec of an export into a `ProfileDataset`.

@@ -4,20 +4,10 @@
 //! (`stale/foreign.rs`, `dataset/owners.rs`); here is what a whole forged status comes to.
 
 use aep_export_operator::api::ExportJob;
-use kube::api::{Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::JOBS;
 use crate::harness::{World, export_into, reason};
-
-async fn write_status(world: &World, name: &str, status: Value) {
-    let patch = Patch::Merge(json!({ "status": status }));
-    world
-        .api::<ExportJob>()
-        .patch_status(name, &PatchParams::default(), &patch)
-        .await
-        .unwrap();
-}
 
 /// A status that names a job of somebody else's as this object's own, submission and all, on an
 /// object that never submitted anything.
@@ -39,7 +29,7 @@ async fn a_whole_status_that_was_forged_cancels_nothing_of_anybodys() {
             .create::<ExportJob>(name, export_into("profiles"))
             .await;
         let status = json!({ "jobId": job, "submission": submission, "phase": "Running" });
-        write_status(&world, name, status).await;
+        world.write_status::<ExportJob>(name, status).await;
     }
     world.restart_operator().await;
     for name in ["of-a-stranger", "of-another"] {

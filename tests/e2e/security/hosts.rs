@@ -90,13 +90,8 @@ async fn a_target_that_was_forged_into_a_status_is_never_called() {
     // The port of an allowed host, so that the allow list alone would let it pass.
     world.stop_operator();
     let target = json!({ "platform": theirs.simulator.url() });
-    let status = json!({ "status": { "submission": { "target": target } } });
-    let patch = kube::api::Patch::Merge(status);
-    world
-        .api::<ExportJob>()
-        .patch_status("forged", &kube::api::PatchParams::default(), &patch)
-        .await
-        .unwrap();
+    let status = json!({ "submission": { "target": target } });
+    world.write_status::<ExportJob>("forged", status).await;
     world.restart_operator().await;
     // Held until its connection goes where its status says, which it never does.
     let waits = |e: &ExportJob| {

@@ -2,20 +2,11 @@
 //! else uses too.
 
 use aep_export_operator::api::{ExportJob, PlatformConnection};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use super::{JOBS, acquainted, cancels, created, doubt, finish, finish_all, job_of, nudge};
 use crate::harness::{World, conditions, eventually, export_into, is, is_held, reason};
-
-async fn write_status(world: &World, name: &str, status: Value) {
-    let patch = Patch::Merge(json!({ "status": status }));
-    world
-        .api::<ExportJob>()
-        .patch_status(name, &PatchParams::default(), &patch)
-        .await
-        .unwrap();
-}
 
 /// Two exports that run.
 async fn running_pair() -> (World, ExportJob, ExportJob) {
@@ -57,7 +48,9 @@ async fn a_job_of_a_stranger_that_was_written_into_a_status_is_neither_shown_nor
     let theirs = world.simulator.post("jobs", seed).await["id"].to_string();
     let live = json!({ "datasetId": dataset, "foreign": true, "outcome": "hold" });
     let live = world.simulator.post("jobs", live).await["id"].to_string();
-    write_status(&world, "one", json!({ "jobId": theirs })).await;
+    world
+        .write_status::<ExportJob>("one", json!({ "jobId": theirs }))
+        .await;
     world
         .patch::<ExportJob>("one", nudge("look"))
         .await
@@ -71,7 +64,9 @@ async fn a_job_of_a_stranger_that_was_written_into_a_status_is_neither_shown_nor
     assert_eq!(export.status.unwrap().completion_time, None);
     // Forged while nobody looked, and deleted at once.
     world.stop_operator();
-    write_status(&world, "two", json!({ "jobId": live })).await;
+    world
+        .write_status::<ExportJob>("two", json!({ "jobId": live }))
+        .await;
     world.delete::<ExportJob>("two").await;
     world.restart_operator().await;
     world.delete::<ExportJob>("one").await;
@@ -99,12 +94,9 @@ async fn a_job_that_two_objects_have_on_record_is_the_first_ones() {
     let first = job_of(&one).unwrap();
     // With a time that makes it look as if it had been there before the other.
     let intent = json!({ "intentTime": "2026-01-01T00:00:00Z" });
-    write_status(
-        &world,
-        "two",
-        json!({ "jobId": first, "submission": intent }),
-    )
-    .await;
+    world
+        .write_status::<ExportJob>("two", json!({ "jobId": first, "submission": intent }))
+        .await;
     for name in ["two", "one"] {
         world.patch::<ExportJob>(name, nudge("look")).await.unwrap();
     }

@@ -113,7 +113,6 @@ async fn each_write_of_a_life_that_another_writer_precedes_is_made_on_what_that_
 
 /// Adds a condition of another controller to the status that is there.
 async fn write_status(world: &World, name: &str) {
-    use kube::api::{Patch, PatchParams};
     let export = world.get(name).await;
     let status = export.status.unwrap_or_default();
     let mut conditions = serde_json::to_value(&status.conditions).unwrap();
@@ -121,12 +120,8 @@ async fn write_status(world: &World, name: &str) {
         "type": "Audited", "status": "True", "reason": "Seen", "message": "",
         "lastTransitionTime": "2026-11-01T00:00:00Z",
     }));
-    let patch = json!({ "status": { "conditions": conditions } });
-    world
-        .api::<ExportJob>()
-        .patch_status(name, &PatchParams::default(), &Patch::Merge(&patch))
-        .await
-        .unwrap();
+    let conditions = json!({ "conditions": conditions });
+    world.write_status::<ExportJob>(name, conditions).await;
 }
 
 #[tokio::test]
