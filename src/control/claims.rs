@@ -326,16 +326,19 @@ impl Claims {
         known.next().is_some() || deleted.any(|claim| claim.has(target, job))
     }
 
-    /// Whether another object had the job on record before this one.
+    /// Whether another object of the cluster had the job on record before this one, by a submission
+    /// that was made for it.
     #[must_use]
-    pub fn title(&self, uid: &str, target: &Target, job: &JobId) -> Title {
+    pub fn title(&self, cluster: &str, uid: &str, target: &Target, job: &JobId) -> Title {
         let inner = self.inner();
         let Some(own) = inner.records.claim(uid) else {
             return Title::Clear;
         };
         let mut others = inner.records.holders(target, job);
         let contested = others.any(|(other, claim)| {
-            other != uid && (claim.intent_time, other) < (own.intent_time, uid)
+            other != uid
+                && (claim.intent_time, other) < (own.intent_time, uid)
+                && claim.is_of(cluster, other)
         });
         if contested {
             Title::Contested

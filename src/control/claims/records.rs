@@ -17,7 +17,7 @@ use kube::ResourceExt;
 use super::super::written::version;
 use crate::{
     api::{Attempt, ExportJob, Submission, SubmissionOutcome, Target},
-    decide::export,
+    decide::{export, request},
     platform::JobId,
 };
 
@@ -46,6 +46,7 @@ enum Standing {
 pub(super) struct Claim {
     pub(super) target: Arc<Target>,
     pub(super) request_id: Box<str>,
+    pub(super) attempt: i64,
     pub(super) intent_time: Timestamp,
     pub(super) jobs: Box<[JobId]>,
     pub(super) state: State,
@@ -269,6 +270,11 @@ impl Record {
 }
 
 impl Claim {
+    /// Whether it was made for this object: a status can be copied.
+    pub(super) fn is_of(&self, cluster: &str, uid: &str) -> bool {
+        *self.request_id == *request::request_id(cluster, uid, self.attempt)
+    }
+
     /// Whether this job of a tenant is on record.
     pub(super) fn has(&self, target: &Target, job: &JobId) -> bool {
         target.is_same_tenant(&self.target) && self.jobs.contains(job)
@@ -321,7 +327,7 @@ pub(super) fn claim(export: &ExportJob) -> Option<Claim> {
     let status = export.status.as_ref()?;
     let submission = status.submission.as_ref()?;
     let Submission {
-        attempt: _,
+        attempt,
         r#try: _,
         request_id,
         fingerprint: _,
@@ -352,6 +358,7 @@ pub(super) fn claim(export: &ExportJob) -> Option<Claim> {
     Some(Claim {
         target: Arc::new(target.clone()),
         request_id: request_id.as_str().into(),
+        attempt: *attempt,
         intent_time: *intent_time,
         jobs,
         state: if settled { State::Settled } else { State::Open },

@@ -4,7 +4,7 @@ use jiff::ToSpan;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::SubmissionOutcome;
+use crate::{api::SubmissionOutcome, decide::request::request_id};
 
 fn dataset(id: &str) -> Target {
     Target {
@@ -42,7 +42,7 @@ fn submitted(uid: &str, version: u64, job: Option<&str>) -> ExportJob {
     let status = json!({
         "jobId": job,
         "submission": {
-            "attempt": 1, "try": "nonce", "requestId": format!("of-{uid}"), "fingerprint": "x",
+            "attempt": 1, "try": "nonce", "requestId": request_id("cluster", uid, 1), "fingerprint": "x",
             "target": dataset("a"), "intentTime": now(), "sendBefore": now(),
             "settleAfter": now(), "outcome": job.map(|_| "Posted"),
         },
@@ -155,7 +155,7 @@ fn what_a_deleted_object_had_stays_claimed_until_its_time_is_over() {
     let at = |time| claims.facts("two", &dataset("a"), time, &[]);
     let soon = at(now() + 4.minutes());
     assert_eq!(soon.jobs, [JobId::new("7")]);
-    assert_eq!(soon.request_ids, ["of-one"]);
+    assert_eq!(soon.request_ids, [request_id("cluster", "one", 1)]);
     assert_eq!(at(now() + 5.minutes()).jobs, []);
 }
 
@@ -185,7 +185,7 @@ fn what_a_list_showed_on_its_way_is_there_though_no_store_has_it() {
     claims.relisted(None, &[], window());
     assert_eq!(
         claims.facts("two", &dataset("a"), now(), &[]).request_ids,
-        ["of-one"],
+        [request_id("cluster", "one", 1)],
         "deleted"
     );
 }
@@ -213,7 +213,8 @@ fn what_was_just_listed_counts_more_than_what_a_watch_has_brought() {
     let listed = [submitted("one", 3, Some("7")), submitted("own", 3, None)];
     let facts = claims.facts("own", &dataset("a"), now(), &listed);
     assert_eq!(facts.jobs, [JobId::new("7")]);
-    assert_eq!(facts.request_ids, ["of-one"], "its own is not another's");
+    let others = [request_id("cluster", "one", 1)];
+    assert_eq!(facts.request_ids, others, "its own is not another's");
     assert!(facts.open.is_empty());
 }
 
@@ -226,9 +227,21 @@ fn of_two_objects_with_one_job_the_earlier_submission_has_the_title() {
     }
     claims.observe(&later);
     claims.observe(&submitted("earlier", 1, Some("7")));
-    let title = |uid| claims.title(uid, &dataset("a"), &JobId::new("7"));
+    let title = |uid| claims.title("cluster", uid, &dataset("a"), &JobId::new("7"));
     assert_eq!(title("later"), Title::Contested);
     assert_eq!(title("earlier"), Title::Clear);
+}
+
+#[test]
+fn who_copied_the_submission_of_another_object_contests_no_title() {
+    let claims = Claims::default();
+    let own = submitted("own", 1, Some("7"));
+    let mut copy = submitted("a-copy", 1, Some("7"));
+    copy.status.clone_from(&own.status);
+    claims.observe(&own);
+    claims.observe(&copy);
+    let title = claims.title("cluster", "own", &dataset("a"), &JobId::new("7"));
+    assert_eq!(title, Title::Clear);
 }
 
 #[tokio::test]

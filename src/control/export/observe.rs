@@ -214,7 +214,8 @@ fn title(record: &Record, context: &Context, uid: &str) -> Title {
     match record {
         Record::Known(submission, job) => {
             let claims = &context.shared.submissions.claims;
-            claims.title(uid, &submission.target, job)
+            let cluster = &context.shared.cluster;
+            claims.title(cluster, uid, &submission.target, job)
         }
         Record::Fresh { attempt: _ } | Record::Open(_) | Record::Ended(_) => Title::Clear,
     }
