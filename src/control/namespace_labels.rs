@@ -13,11 +13,7 @@ use super::{
 use crate::decide::tenancy::Labels;
 use futures::StreamExt;
 use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::{
-    Api,
-    core::PartialObjectMeta,
-    runtime::{WatchStreamExt, watcher},
-};
+use kube::{Api, core::PartialObjectMeta, runtime::watcher};
 
 /// As the watch is told of.
 pub const KIND: &str = "Namespace";
@@ -73,7 +69,7 @@ impl Context {
     pub(super) async fn watch_namespaces(&self) {
         let api: Api<PartialObjectMeta<Namespace>> = Api::all(self.client.clone());
         let config = watcher::Config::default().page_size(PAGE);
-        let mut events = watches(api, config).default_backoff().boxed();
+        let mut events = watches(api, config).boxed();
         let labels = &self.shared.labels;
         let mut listed = HashMap::new();
         while let Some(event) = events.next().await {

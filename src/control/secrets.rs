@@ -7,10 +7,7 @@ use std::{
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
-use kube::{
-    Api, Client,
-    runtime::{WatchStreamExt, watcher},
-};
+use kube::{Api, Client, runtime::watcher};
 use secrecy::SecretString;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
@@ -109,7 +106,7 @@ impl Secrets {
         let watched = Arc::clone(&self.watched);
         let wake = Arc::clone(&self.wake);
         AbortOnDropHandle::new(tokio::spawn(async move {
-            let mut events = watches(api, config).default_backoff().boxed();
+            let mut events = watches(api, config).boxed();
             let mut listed = None;
             while let Some(event) = events.next().await {
                 let state = match event {

@@ -1,7 +1,8 @@
 //! The watch of one kind, with its store.
 
-use std::{collections::VecDeque, fmt::Debug, sync::Arc};
+use std::{collections::VecDeque, fmt::Debug, sync::Arc, time::Duration};
 
+use backon::ExponentialBuilder;
 use futures::{
     Stream, StreamExt,
     future::ready,
@@ -13,7 +14,8 @@ use kube::{
     runtime::{
         WatchStreamExt,
         reflector::{ObjectRef, Store, store::Writer},
-        watcher,
+        utils::{Backoff, ResetTimerBackoff},
+        watcher::{self, ExponentialBackoff, watcher},
     },
 };
 use serde::de::DeserializeOwned;
@@ -34,6 +36,13 @@ pub use self::{
 /// How many objects a list shows at a time. Each page is in memory as text and as objects, and
 /// after a start that is the most memory that there is; fewer would cost more calls.
 pub(super) const PAGE: u32 = 100;
+/// How soon a watch that failed is begun again at first, as client-go has it.
+const SOON: Duration = Duration::from_millis(800);
+/// And in the end; chance adds up to as much again. Whoever installs the CRDs, or grants a right,
+/// waits for that: hence not the half minute of client-go.
+const LATE: Duration = Duration::from_secs(10);
+/// What failed last as long ago has nothing to do with what fails now.
+const FORGIVEN: Duration = Duration::from_mins(2);
 
 /// Told of what a watch brings, after the store has it.
 pub trait Listener<K>: Send + Sync + 'static
@@ -87,9 +96,7 @@ where
         ..watcher::Config::default().page_size(PAGE)
     };
     let watched = Arc::clone(&listener);
-    let events = watches(api, config)
-        .default_backoff()
-        .inspect(move |event| watched.watched(event));
+    let events = watches(api, config).inspect(move |event| watched.watched(event));
     let events = events.map(|event| event.map(Brought::Event));
     let mut intake = Intake {
         known: writer.as_reader(),
@@ -268,7 +275,8 @@ where
     }
 }
 
-/// Watches after each other: one that could not be resumed is begun anew with a list.
+/// Watches after each other: one that could not be resumed is begun anew with a list, and each
+/// failure is waited after, ever longer.
 ///
 /// An API server that was away may be back with what it had before, from a backup. Its versions
 /// then count on from there, and a watch that is resumed at a later one is told nothing of what is
@@ -299,6 +307,18 @@ where
             Some((event, next))
         }
     })
+    .backoff(waits())
+}
+
+/// The waits after failures that follow each other.
+fn waits() -> impl Backoff {
+    let grows = ExponentialBuilder::default()
+        .with_min_delay(SOON)
+        .with_max_delay(LATE)
+        .with_factor(2.0)
+        .with_jitter()
+        .without_max_times();
+    ResetTimerBackoff::new(ExponentialBackoff::from(grows), FORGIVEN)
 }
 
 /// Nothing here reads who wrote which field, nor what was applied last; both are larger than the

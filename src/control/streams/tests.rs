@@ -215,3 +215,16 @@ fn an_object_that_cannot_be_read_leaves_and_is_told_of_when_it_is_mended() {
     ];
     assert_eq!(*told, expected);
 }
+
+#[test]
+fn a_watch_that_fails_again_and_again_is_begun_every_ten_to_twenty_seconds_in_the_end() {
+    let waits: Vec<_> = waits().take(50).collect();
+    assert_eq!(waits.len(), 50, "none is the last");
+    assert!(waits[0] < SOON * 2, "{waits:?}");
+    assert!(
+        waits[8..]
+            .iter()
+            .all(|wait| (LATE..=LATE * 2).contains(wait)),
+        "{waits:?}"
+    );
+}
