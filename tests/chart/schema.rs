@@ -310,6 +310,22 @@ fn values_that_do_not_fit_each_other_are_refused_with_what_to_do() {
             json!({"metrics": {"service": {"enabled": false}, "serviceMonitor": {"enabled": true}}}),
             "metrics.serviceMonitor.enabled needs metrics.service.enabled",
         ),
+        (
+            json!({"leaderElection": {"leaseDuration": "1m", "renewDeadline": "1m 1ms"}}),
+            "leaderElection.leaseDuration (1m) must be more than leaderElection.renewDeadline",
+        ),
+        (
+            json!({"leaderElection": {"renewDeadline": "10000ms"}}),
+            "leaderElection.renewDeadline (10000ms) must be more than leaderElection.renewPeriod",
+        ),
+        (
+            json!({"polling": {"intervalMin": "6m"}}),
+            "polling.intervalMin (6m) must not be more than polling.intervalMax (5m)",
+        ),
+        (
+            json!({"retry": {"delayMin": "1h"}}),
+            "retry.delayMin (1h) must not be more than retry.delayMax (30m)",
+        ),
     ];
     let refusals = fs::read_to_string(format!("{}/templates/validate.yaml", chart())).unwrap();
     assert_eq!(refusals.matches("fail ").count(), table.len());

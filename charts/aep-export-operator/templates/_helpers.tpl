@@ -51,3 +51,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
     {{- toYaml . | nindent 4 }}
   {{- end }}
 {{- end }}
+
+{{/* A time as flags take it, "1m 30s", in milliseconds. */}}
+{{- define "aep.milliseconds" -}}
+{{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 }}
+{{- $sum := int64 0 }}
+{{- range regexFindAll "[0-9]+(ms|s|m|h)" . -1 }}
+{{- $sum = add $sum (mul (regexFind "[0-9]+" . | int64) (get $units (regexFind "[a-z]+" .))) }}
+{{- end }}
+{{- $sum }}
+{{- end }}
