@@ -3,7 +3,11 @@
 //! References leave a namespace for connections of the cluster only, which no scope of single
 //! namespaces sees: scopes share nothing but the process.
 
-use std::{convert::Infallible, future::ready, sync::Arc};
+use std::{
+    convert::Infallible,
+    future::{pending, ready},
+    sync::Arc,
+};
 
 use futures::{FutureExt, StreamExt, future::join_all};
 use k8s_openapi::api::core::v1::Namespace;
@@ -242,7 +246,19 @@ impl Scope {
             context.tell_budgets().await;
         };
         let budgets = shared.shutdown.run_until_cancelled(budgets);
-        tokio::join!(join_all(controllers), budgets);
+        let passes = async { tokio::join!(join_all(controllers), budgets) };
+        // No pass begins before everything was listed, and none after the process shall end: a
+        // controller that still waits for its kind, whose CRD may be missing, has none under way.
+        let never_begun = async {
+            shared.shutdown.cancelled().await;
+            if context.listed().now_or_never().is_some() {
+                pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            _ = passes => {}
+            () = never_begun => {}
+        }
     }
 }
 

@@ -90,7 +90,7 @@ async fn crds_of_another_version_are_told_and_the_operator_heals_once_they_are_r
     for (_, crd) in api::crds().unwrap() {
         install_crd(&world.client, &of_another_version(crd)).await;
     }
-    world.start_unready(&[]).await;
+    world.start_unready(&["--drain-timeout", "5m"]).await;
     for plural in ["platformconnections", "profiledatasets", "exportjobs"] {
         until_told(
             &world,
@@ -100,6 +100,8 @@ async fn crds_of_another_version_are_told_and_the_operator_heals_once_they_are_r
     }
     let log = world.log();
     assert!(log.contains("install the CRDs of this version"), "{log}");
+    world.stop_operator();
+    world.start_unready(&[]).await;
     delete_crds(&world).await;
     for (_, crd) in api::crds().unwrap() {
         install_crd(&world.client, &crd).await;

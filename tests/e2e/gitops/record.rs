@@ -1,4 +1,4 @@
-//! Every state that the objects of a namespace are in, as a watch sees them.
+//! Every state that the objects of a test are in, as watches see them.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,9 @@ use crate::{
     harness::{World, eventually},
 };
 
-const KINDS: [&str; 3] = ["PlatformConnection", "ProfileDataset", "ExportJob"];
+const KINDS: [&str; 4] = [SHARED, "PlatformConnection", "ProfileDataset", "ExportJob"];
+/// The kind that is in no namespace: that of a test is named as the test's own.
+const SHARED: &str = "ClusterPlatformConnection";
 
 /// What was seen since it began.
 pub struct Record {
@@ -38,11 +40,18 @@ impl Record {
         let mut watches = JoinSet::new();
         for kind in KINDS {
             let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(GROUP, VERSION, kind));
-            let api: Api<DynamicObject> =
-                Api::namespaced_with(world.client.clone(), &world.namespace, &resource);
+            let (client, namespace) = (world.client.clone(), &world.namespace);
+            let (api, config): (Api<DynamicObject>, _) = if kind == SHARED {
+                let its = format!("metadata.name={namespace}");
+                let config = watcher::Config::default().fields(&its);
+                (Api::all_with(client, &resource), config)
+            } else {
+                let api = Api::namespaced_with(client, namespace, &resource);
+                (api, watcher::Config::default())
+            };
             let seen = Arc::clone(&seen);
             watches.spawn(async move {
-                let events = watcher(api, watcher::Config::default()).try_for_each(|event| {
+                let events = watcher(api, config).try_for_each(|event| {
                     if let watcher::Event::Apply(object) | watcher::Event::InitApply(object) = event
                     {
                         let object = serde_json::to_value(object).unwrap();

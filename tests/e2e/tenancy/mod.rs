@@ -9,6 +9,7 @@ mod revoked;
 mod secrets;
 mod selector;
 mod single;
+mod states;
 
 use aep_export_operator::api::{ClusterPlatformConnection, ExportJob, ProfileDataset};
 use k8s_openapi::api::core::v1::Namespace;
