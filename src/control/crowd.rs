@@ -50,7 +50,7 @@ impl Crowd {
         let mut lines = lock(&self.by_connection);
         let line = lines.entry(connection.clone()).or_default();
         let before_it = match line.numbers.get(uid) {
-            Some(number) => line.waiting.range(..number).count(),
+            Some(number) => line.waiting.range(..number).take(self.share).count(),
             None => line.waiting.len(),
         };
         if line.inside + before_it < self.share {

@@ -13,7 +13,7 @@ use tracing::warn;
 
 use super::{
     Context, Kind,
-    connection::Connection,
+    connection::{Connection, concerns_users},
     dependencies::is_ended,
     events::Tone,
     export::is_at_rest,
@@ -67,7 +67,7 @@ impl Relations {
     }
 
     /// A connection of either kind is there, new or changed.
-    fn connection_present<C: Connection>(&self, object: &C) {
+    fn connection_present<C: Connection>(&self, object: &C, before: Option<&C>) {
         let shared = &self.0.shared;
         shared.underway.there(&object.uid().unwrap_or_default());
         let key = object.key();
@@ -77,7 +77,9 @@ impl Relations {
             let window = shared.settings.limits.windows.whole();
             shared.submissions.claims.unsure_for(window);
         }
-        self.0.wake_users_of(&key);
+        if concerns_users(object, before) {
+            self.0.wake_users_of(&key);
+        }
     }
 
     /// Connections of a kind were listed anew.
@@ -161,8 +163,8 @@ impl Listener<PlatformConnection> for Relations {
         self.0.watches.saw(PlatformConnection::KIND, event);
     }
 
-    fn present(&self, object: &PlatformConnection) {
-        self.connection_present(object);
+    fn present(&self, object: &PlatformConnection, before: Option<&PlatformConnection>) {
+        self.connection_present(object, before);
     }
 
     fn relisted(&self) {
@@ -187,8 +189,12 @@ impl Listener<ClusterPlatformConnection> for Relations {
         self.0.watches.saw(ClusterPlatformConnection::KIND, event);
     }
 
-    fn present(&self, object: &ClusterPlatformConnection) {
-        self.connection_present(object);
+    fn present(
+        &self,
+        object: &ClusterPlatformConnection,
+        before: Option<&ClusterPlatformConnection>,
+    ) {
+        self.connection_present(object, before);
     }
 
     fn relisted(&self) {
@@ -213,7 +219,7 @@ impl Listener<ProfileDataset> for Relations {
         self.0.watches.saw(ProfileDataset::KIND, event);
     }
 
-    fn present(&self, object: &ProfileDataset) {
+    fn present(&self, object: &ProfileDataset, _: Option<&ProfileDataset>) {
         self.0
             .shared
             .underway
@@ -285,7 +291,7 @@ impl Listener<ExportJob> for Relations {
         shared.tenants.sweep(|key| context.needs_connection(key));
     }
 
-    fn present(&self, object: &ExportJob) {
+    fn present(&self, object: &ExportJob, _: Option<&ExportJob>) {
         let shared = &self.0.shared;
         shared.underway.there(&object.uid().unwrap_or_default());
         let claims = &shared.submissions.claims;

@@ -49,8 +49,8 @@ pub trait Listener<K>: Send + Sync + 'static
 where
     K: Resource<DynamicType = ()>,
 {
-    /// The object is there, new or changed.
-    fn present(&self, object: &K);
+    /// The object is there, new or changed from what the store had before.
+    fn present(&self, object: &K, before: Option<&K>);
     /// Whether nothing is left to do for an object, as far as it tells itself: it is left out of
     /// the store then.
     fn is_at_rest(&self, _object: &K) -> bool {
@@ -197,7 +197,8 @@ where
         if mended {
             self.mended.push_back(ObjectRef::from_obj(&object));
         }
-        let news = self.is_news(&object).then(|| object.clone());
+        let before = self.known.get(&ObjectRef::from_obj(&object));
+        let news = is_news(&object, before.as_deref()).then(|| object.clone());
         self.writer
             .apply_watcher_event(&watcher::Event::InitApply(object));
         news
@@ -205,23 +206,24 @@ where
 
     fn take_changed(&mut self, mut object: K) -> Option<K> {
         let mended = self.unreadable.take(&object);
+        let before = self.known.get(&ObjectRef::from_obj(&object));
         if self.listener.is_at_rest(&object) {
             let left = watcher::Event::Delete(object);
             self.writer.apply_watcher_event(&left);
             if let watcher::Event::Delete(object) = &left {
-                self.listener.present(object);
+                self.listener.present(object, before.as_deref());
                 self.listener.rests(object);
             }
             return None;
         }
         prune(&mut object);
-        let news = self.is_news(&object);
+        let news = is_news(&object, before.as_deref());
         let there = watcher::Event::Apply(object);
         self.writer.apply_watcher_event(&there);
         let watcher::Event::Apply(object) = there else {
             return None;
         };
-        self.listener.present(&object);
+        self.listener.present(&object, before.as_deref());
         if mended {
             self.listener.mended(ObjectRef::from_obj(&object));
         }
@@ -259,20 +261,20 @@ where
             None => self.listener.lost(object),
         }
     }
+}
 
-    /// Its own status writes are no news to a controller; a person's annotation is, and the label
-    /// of a backup tool that a person takes off.
-    fn is_news(&self, object: &K) -> bool {
-        let Some(before) = self.known.get(&ObjectRef::from_obj(object)) else {
-            return true;
-        };
-        let (before, now) = (before.meta(), object.meta());
-        before.uid != now.uid
-            || before.generation != now.generation
-            || before.finalizers != now.finalizers
-            || before.annotations != now.annotations
-            || before.labels != now.labels
-    }
+/// Whether an object differs from what it was by more than its status. Its own status writes are
+/// no news to a controller; a person's annotation is, and the label of a backup tool that a person
+/// takes off.
+pub(super) fn is_news<K: Resource>(object: &K, before: Option<&K>) -> bool {
+    let Some(before) = before else { return true };
+    let (before, now) = (before.meta(), object.meta());
+    before.uid != now.uid
+        || before.generation != now.generation
+        || before.deletion_timestamp != now.deletion_timestamp
+        || before.finalizers != now.finalizers
+        || before.annotations != now.annotations
+        || before.labels != now.labels
 }
 
 /// Watches after each other: one that could not be resumed is begun anew with a list, and each

@@ -23,6 +23,7 @@ use self::{
 use super::{
     Context, Kind, PassError, Shared, Stores, jittered,
     requests::requested,
+    streams::is_news,
     tenants::{Changed, Checked, ConnectionKey, Standing, Tenant},
 };
 use crate::{
@@ -65,6 +66,21 @@ impl Connection for ClusterPlatformConnection {
     fn terms(&self) -> Terms<'_> {
         self.spec.terms()
     }
+}
+
+/// Whether what uses a connection has to look at it again: not for how its budget stands, which is
+/// written each minute while thousands of exports may wait.
+#[must_use]
+pub fn concerns_users<C: Connection>(connection: &C, before: Option<&C>) -> bool {
+    let Some(before) = before else { return true };
+    let apart_from_budget = |connection: &C| {
+        let status = connection.status().cloned();
+        status.map(|status| PlatformConnectionStatus {
+            budget: None,
+            ..status
+        })
+    };
+    is_news(connection, Some(before)) || apart_from_budget(connection) != apart_from_budget(before)
 }
 
 /// A connection of either kind, as its watch last saw it.
@@ -411,5 +427,45 @@ fn again<C: Resource>(situation: &Situation, connection: &C, shared: &Shared) ->
         },
         // Whoever ends wakes it; a slow look beside that makes up for what was missed.
         Situation::Leaving(_) => Action::requeue(jittered(WRONG_AGAIN)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn connection(status: &Value) -> PlatformConnection {
+        serde_json::from_value(json!({
+            "apiVersion": "aep-export.dev/v1alpha1",
+            "kind": "PlatformConnection",
+            "metadata": { "name": "prod", "namespace": "team", "uid": "uid", "generation": 1 },
+            "spec": {
+                "organizationId": "org@AdobeOrg", "sandbox": "prod",
+                "auth": { "oauthServerToServer": { "secretRef": { "name": "aep" } } },
+            },
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn how_a_budget_stands_is_nothing_to_those_that_wait_and_all_else_is() {
+        let budget = |running| {
+            json!({
+                "limit": 120, "effectivePerMinute": 120,
+                "running": running, "waiting": 0,
+            })
+        };
+        let before = connection(&json!({ "observedGeneration": 1, "budget": budget(1) }));
+        let mut now = connection(&json!({ "observedGeneration": 1, "budget": budget(2) }));
+        assert_ne!(now.status, before.status);
+        assert!(!concerns_users(&now, Some(&before)));
+        assert!(concerns_users(&now, None));
+        let edited = connection(&json!({ "observedGeneration": 2, "budget": budget(1) }));
+        assert!(concerns_users(&edited, Some(&before)));
+        now.metadata.generation = Some(2);
+        assert!(concerns_users(&now, Some(&before)));
     }
 }

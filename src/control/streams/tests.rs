@@ -18,7 +18,7 @@ impl Told {
 
 /// Those whose data says so are at rest.
 impl Listener<ConfigMap> for Told {
-    fn present(&self, object: &ConfigMap) {
+    fn present(&self, object: &ConfigMap, _: Option<&ConfigMap>) {
         self.tell("present", &object.name_any());
     }
 
