@@ -10,6 +10,8 @@ read -ra targets <<<"${TARGETS:---workspace --lib --bins --tests}"
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 export AUDIT_COPY=$work/audit.log
+# Most of the time of a test goes by while it waits.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))}
 # The folder of the control plane goes with it, and the audit log is in it.
 "$AEP_CONTROL_PLANE_BIN" run --audit-policy hack/rbac-check/audit-policy.yaml -- \
     bash -c 'cargo test "$@"; status=$?; cp -- "$AEP_CONTROL_PLANE_DIR/audit.log" "$AUDIT_COPY"; exit "$status"' \

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 /// Longer than anything that a test waits for takes on a busy machine.
 pub const LONG: Duration = Duration::from_mins(1);
 /// How often a condition is looked at.
-const TICK: Duration = Duration::from_millis(25);
+const TICK: Duration = Duration::from_millis(50);
 
 /// Waits until a look succeeds, and fails with what the last one said.
 pub async fn eventually<T, F>(what: &str, look: impl FnMut() -> F) -> T

@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use aep_control_plane::{Assets, Helm, on_stderr};
+use aep_control_plane::{Assets, Helm, NodeAssets, on_stderr};
 use clap::{Parser, Subcommand};
 
 use crate::failure::Failure;
@@ -33,7 +33,11 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     /// Find the binaries, or build them, and print the folder that kubectl is in
-    Build,
+    Build {
+        /// Also what a node needs
+        #[arg(long)]
+        node: bool,
+    },
     /// Find Helm, or build it, and print its path
     Helm {
         /// Its major version
@@ -80,7 +84,7 @@ enum Subcommands {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
-        Subcommands::Build => build(),
+        Subcommands::Build { node } => build(node),
         Subcommands::Helm { major } => helm(if major == "3" { Helm::V3 } else { Helm::V4 }),
         Subcommands::Run(request) => run::run(&request),
         Subcommands::Supervise(request) => supervise::supervise(request),
@@ -103,10 +107,15 @@ fn helm(version: Helm) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn build() -> Result<ExitCode, Failure> {
+fn build(node: bool) -> Result<ExitCode, Failure> {
     let assets = Assets::locate_or_build(&mut on_stderr())?;
     for (binary, path) in assets.paths() {
         eprintln!("control-plane: {binary} is {}", path.display());
+    }
+    if node {
+        for (binary, path) in NodeAssets::locate_or_build(&mut on_stderr())?.paths() {
+            eprintln!("control-plane: {binary} is {}", path.display());
+        }
     }
     writeln!(io::stdout(), "{}", assets.bin_dir().display())
         .map_err(Failure::io("print the folder"))?;
