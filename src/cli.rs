@@ -1,8 +1,8 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{fmt::Display, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use jiff::SignedDuration;
 
 use crate::{
@@ -185,6 +185,17 @@ pub enum FlagError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// What is wrong with a flag of `run`, as clap tells its own errors: with the usage, to end with 2.
+#[must_use]
+pub fn wrong_usage(error: &impl Display) -> clap::Error {
+    let mut cli = Cli::command();
+    cli.build();
+    match cli.find_subcommand_mut("run") {
+        Some(run) => run.error(ErrorKind::ValueValidation, error),
+        None => cli.error(ErrorKind::ValueValidation, error),
+    }
 }
 
 /// The flags of `run`, as the parts of the program take them.
@@ -395,8 +406,6 @@ fn positive(flag: &'static str, time: SignedDuration) -> Result<Duration, FlagEr
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn run(flags: &[&str]) -> Result<Run, FlagError> {
@@ -449,6 +458,18 @@ mod tests {
             error.to_string(),
             "--poll-interval-min must be more than zero"
         );
+    }
+
+    #[test]
+    fn a_flag_that_cannot_be_used_ends_the_program_with_two_and_shows_the_usage() {
+        let error = wrong_usage(&FlagError::NotPositive("drain-timeout"));
+        assert_eq!(error.exit_code(), 2);
+        let said = error.to_string();
+        assert!(
+            said.contains("--drain-timeout must be more than zero"),
+            "{said}"
+        );
+        assert!(said.contains("Usage: aep-export-operator run"), "{said}");
     }
 
     #[test]

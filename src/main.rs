@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use aep_export_operator::{
-    cli::Cli,
+    cli::{Cli, wrong_usage},
     run::{self, RunError},
 };
 use clap::Parser;
@@ -12,6 +12,7 @@ use tokio::runtime::Builder;
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error @ (RunError::Flag(_) | RunError::Filter(_))) => wrong_usage(&error).exit(),
         Err(error) => {
             eprintln!("aep-export-operator: {error}");
             ExitCode::FAILURE
