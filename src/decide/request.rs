@@ -159,6 +159,13 @@ pub fn request_id(cluster: &str, uid: &str, attempt: i64) -> String {
     id
 }
 
+/// Whether a request id was made for this attempt of this object, and not for another whose status
+/// was copied.
+#[must_use]
+pub fn is_of(id: &str, cluster: &str, uid: &str, attempt: i64) -> bool {
+    id == request_id(cluster, uid, attempt)
+}
+
 /// Whether a request id is one of this cluster: whatever shows it was asked for by an object of it.
 #[must_use]
 pub fn is_of_cluster(id: &str, cluster: &str) -> bool {

@@ -272,7 +272,7 @@ impl Record {
 impl Claim {
     /// Whether it was made for this object: a status can be copied.
     pub(super) fn is_of(&self, cluster: &str, uid: &str) -> bool {
-        *self.request_id == *request::request_id(cluster, uid, self.attempt)
+        request::is_of(&self.request_id, cluster, uid, self.attempt)
     }
 
     /// Whether this job of a tenant is on record.

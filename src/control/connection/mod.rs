@@ -72,7 +72,6 @@ impl Connection for ClusterPlatformConnection {
 /// written each minute while thousands of exports may wait.
 #[must_use]
 pub fn concerns_users<C: Connection>(connection: &C, before: Option<&C>) -> bool {
-    let Some(before) = before else { return true };
     let apart_from_budget = |connection: &C| {
         let status = connection.status().cloned();
         status.map(|status| PlatformConnectionStatus {
@@ -80,7 +79,8 @@ pub fn concerns_users<C: Connection>(connection: &C, before: Option<&C>) -> bool
             ..status
         })
     };
-    is_news(connection, Some(before)) || apart_from_budget(connection) != apart_from_budget(before)
+    is_news(connection, before)
+        || before.map(apart_from_budget) != Some(apart_from_budget(connection))
 }
 
 /// A connection of either kind, as its watch last saw it.

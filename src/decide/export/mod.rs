@@ -164,7 +164,7 @@ fn is_copied(facts: &Facts, submission: &Submission) -> bool {
         namespace: _,
         name: _,
     } = &facts.identity;
-    submission.request_id != request::request_id(cluster, uid, submission.attempt)
+    !request::is_of(&submission.request_id, cluster, uid, submission.attempt)
 }
 
 fn foreign(facts: &Facts) -> Plan {

@@ -83,16 +83,18 @@ impl Shared {
 
     /// Selects other namespaces from now on; null: none.
     async fn select(&self, selector: Value) {
-        let patch = json!({ "spec": { "namespaceSelector": null } });
-        let params = PatchParams::default();
-        let api = self.connections();
-        let none = api.patch(&self.name, &params, &Patch::Merge(patch)).await;
-        none.unwrap();
+        self.edit(json!({ "namespaceSelector": null })).await;
         if !selector.is_null() {
-            let patch = json!({ "spec": { "namespaceSelector": selector } });
-            let some = api.patch(&self.name, &params, &Patch::Merge(patch)).await;
-            some.unwrap();
+            self.edit(json!({ "namespaceSelector": selector })).await;
         }
+    }
+
+    /// Merges something into the connection's spec.
+    async fn edit(&self, spec: Value) {
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        let params = PatchParams::default();
+        let edited = self.connections().patch(&self.name, &params, &patch).await;
+        edited.unwrap();
     }
 
     /// Sets labels of this test's namespace.

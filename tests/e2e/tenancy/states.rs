@@ -1,7 +1,7 @@
 //! A shared connection, and what uses it, as kstatus and Argo CD read them.
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use super::Shared;
@@ -14,13 +14,6 @@ impl Shared {
         let patch = json!({ "stringData": { "client_secret": value } });
         let patched = self.world.patch::<Secret>("aep-credentials", patch).await;
         patched.unwrap();
-    }
-
-    async fn edit(&self, spec: Value) {
-        let patch = Patch::Merge(json!({ "spec": spec }));
-        let params = PatchParams::default();
-        let edited = self.connections().patch(&self.name, &params, &patch).await;
-        edited.unwrap();
     }
 }
 
