@@ -1,11 +1,11 @@
 //! Objects of which one that cannot be read does not keep the others from being read.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, core::error_boundary::InvalidObject};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 /// An object, or who it is and why it cannot be read.
 ///
@@ -19,13 +19,13 @@ where
     K: DeserializeOwned,
 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Box::<RawValue>::deserialize(deserializer)?;
-        let pruned = without_managed_fields(text.get());
-        let object = serde_json::from_str(pruned.as_deref().unwrap_or(text.get()));
+        // All that kube reads is text in memory, which is not copied for this.
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        let object = serde_json::from_str(&without_managed_fields(text));
         Ok(Self(object.map_err(|error| {
             InvalidObject {
                 error: error.to_string(),
-                metadata: serde_json::from_str(text.get())
+                metadata: serde_json::from_str(text)
                     .map(|Head { metadata }| metadata)
                     .unwrap_or_default(),
             }
@@ -39,16 +39,34 @@ struct Head {
     metadata: ObjectMeta,
 }
 
-/// An object's text without what nothing here reads, and what is most of a finished object; none
-/// if it cannot be told apart.
-fn without_managed_fields(text: &str) -> Option<String> {
-    type Fields<'text> = BTreeMap<&'text str, &'text RawValue>;
-    let mut object: Fields = serde_json::from_str(text).ok()?;
-    let mut metadata: Fields = serde_json::from_str(object.get("metadata")?.get()).ok()?;
-    metadata.remove("managedFields")?;
-    let metadata = to_raw_value(&metadata).ok()?;
-    object.insert("metadata", &metadata);
-    serde_json::to_string(&object).ok()
+/// Where an object says who wrote which field.
+#[derive(Deserialize)]
+struct Written<'text> {
+    #[serde(borrow)]
+    metadata: WrittenFields<'text>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenFields<'text> {
+    #[serde(borrow)]
+    managed_fields: Option<&'text RawValue>,
+}
+
+/// An object's text with nothing in the place of what nothing here reads, and what is most of a
+/// finished object; as it is, if that cannot be told apart.
+fn without_managed_fields(text: &str) -> Cow<'_, str> {
+    let written = serde_json::from_str(text).ok();
+    let fields = written.and_then(|Written { metadata }| metadata.managed_fields);
+    let parts = fields.and_then(|fields| {
+        let start = fields.get().as_ptr().addr() - text.as_ptr().addr();
+        let end = start + fields.get().len();
+        Some((text.get(..start)?, text.get(end..)?))
+    });
+    match parts {
+        Some((before, after)) => Cow::Owned([before, "null", after].concat()),
+        None => Cow::Borrowed(text),
+    }
 }
 
 impl<K: Resource> Resource for Guarded<K> {
