@@ -13,26 +13,44 @@ use crate::governor::Wake;
 /// # Guarantees
 ///
 /// - No connection has more passes than its share.
-/// - Who waits is woken in the order of coming, once there is room.
+/// - Who waits is woken in the order of coming, once there is room, and not again before it came.
 pub struct Crowd {
     share: usize,
-    by_connection: Arc<Mutex<HashMap<ConnectionKey, Line>>>,
+    lines: Arc<Mutex<Lines>>,
+}
+
+#[derive(Default)]
+struct Lines {
+    by_connection: HashMap<ConnectionKey, Line>,
+    /// Where each that waits does: an object that names another connection by now has left its line.
+    places: HashMap<String, (ConnectionKey, u64)>,
+    next: u64,
 }
 
 #[derive(Default)]
 struct Line {
     inside: usize,
     /// Those that wait, by when they came.
-    waiting: BTreeMap<u64, Wake>,
-    numbers: HashMap<String, u64>,
-    next: u64,
+    waiting: BTreeMap<u64, Waiter>,
+}
+
+struct Waiter {
+    wake: Wake,
+    /// Whether it was woken since it last came.
+    called: Called,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Called {
+    Yes,
+    No,
 }
 
 /// A pass under way.
 pub struct Inside {
     connection: ConnectionKey,
     share: usize,
-    by_connection: Arc<Mutex<HashMap<ConnectionKey, Line>>>,
+    lines: Arc<Mutex<Lines>>,
 }
 
 impl Crowd {
@@ -41,83 +59,96 @@ impl Crowd {
     pub fn new(share: usize) -> Self {
         Self {
             share,
-            by_connection: Arc::default(),
+            lines: Arc::default(),
         }
     }
 
     /// Begins a pass over an object; none: it waits, and is woken.
     pub fn enter(&self, connection: ConnectionKey, uid: &str, wake: Wake) -> Option<Inside> {
-        let mut lines = lock(&self.by_connection);
-        let line = lines.entry(connection.clone()).or_default();
-        let before_it = match line.numbers.get(uid) {
-            Some(number) => line.waiting.range(..number).take(self.share).count(),
-            None => line.waiting.len(),
+        let mut lines = lock(&self.lines);
+        let lines = &mut *lines;
+        let number = match lines.places.get(uid) {
+            Some((place, number)) if *place == connection => *number,
+            Some(_) | None => {
+                lines.leave(uid, self.share);
+                lines.next += 1;
+                lines.next
+            }
         };
+        let line = lines.by_connection.entry(connection.clone()).or_default();
+        let before_it = line.waiting.range(..number).take(self.share).count();
         if line.inside + before_it < self.share {
-            line.forget(uid);
+            line.waiting.remove(&number);
             line.inside += 1;
+            lines.places.remove(uid);
             return Some(Inside {
                 connection,
                 share: self.share,
-                by_connection: Arc::clone(&self.by_connection),
+                lines: Arc::clone(&self.lines),
             });
         }
-        if !line.numbers.contains_key(uid) {
-            let number = line.next;
-            line.next += 1;
-            line.numbers.insert(uid.to_owned(), number);
-            line.waiting.insert(number, wake);
-        }
+        let called = Called::No;
+        line.waiting.insert(number, Waiter { wake, called });
+        lines.places.insert(uid.to_owned(), (connection, number));
         None
     }
 
     /// How many passes are under way or wait.
     pub fn kept(&self) -> usize {
-        let lines = lock(&self.by_connection);
-        let lengths = lines.values().map(|line| line.inside + line.waiting.len());
-        lengths.sum()
+        let lines = lock(&self.lines);
+        let inside = lines.by_connection.values().map(|line| line.inside);
+        inside.sum::<usize>() + lines.places.len()
     }
 
-    /// An object is gone.
+    /// An object waits no more: it is gone, or needs no connection.
     pub fn forget(&self, uid: &str) {
-        lock(&self.by_connection).retain(|_, line| {
-            if line.forget(uid) {
-                line.wake(self.share);
-            }
-            !line.is_empty()
+        lock(&self.lines).leave(uid, self.share);
+    }
+}
+
+impl Lines {
+    /// Takes an object out of the line that it waits in.
+    fn leave(&mut self, uid: &str, share: usize) {
+        let Some((connection, number)) = self.places.remove(uid) else {
+            return;
+        };
+        self.change(&connection, share, |line| {
+            line.waiting.remove(&number);
         });
+    }
+
+    /// Changes a line, and wakes those that there is room for after that.
+    fn change(&mut self, connection: &ConnectionKey, share: usize, change: impl FnOnce(&mut Line)) {
+        let Some(line) = self.by_connection.get_mut(connection) else {
+            return;
+        };
+        change(line);
+        line.wake(share);
+        if line.inside == 0 && line.waiting.is_empty() {
+            self.by_connection.remove(connection);
+        }
     }
 }
 
 impl Line {
-    fn forget(&mut self, uid: &str) -> bool {
-        let number = self.numbers.remove(uid);
-        number.is_some_and(|number| self.waiting.remove(&number).is_some())
-    }
-
-    /// Wakes as many as there is room for. They leave the line when they come in.
-    fn wake(&self, share: usize) {
+    /// Wakes as many as there is room for, but those that are on their way. They leave the line when
+    /// they come in.
+    fn wake(&mut self, share: usize) {
         let room = share.saturating_sub(self.inside);
-        for wake in self.waiting.values().take(room) {
-            wake();
+        for waiter in self.waiting.values_mut().take(room) {
+            if waiter.called == Called::No {
+                waiter.called = Called::Yes;
+                (waiter.wake)();
+            }
         }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.inside == 0 && self.waiting.is_empty()
     }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        let mut lines = lock(&self.by_connection);
-        if let Some(line) = lines.get_mut(&self.connection) {
+        lock(&self.lines).change(&self.connection, self.share, |line| {
             line.inside = line.inside.saturating_sub(1);
-            line.wake(self.share);
-            if line.is_empty() {
-                lines.remove(&self.connection);
-            }
-        }
+        });
     }
 }
 
@@ -150,15 +181,19 @@ mod tests {
         assert!(crowd.enter(other, "4", nobody()).is_some());
     }
 
+    fn counting(woken: &Arc<AtomicU32>) -> Wake {
+        let woken = Arc::clone(woken);
+        Arc::new(move || {
+            woken.fetch_add(1, Ordering::SeqCst);
+        })
+    }
+
     #[test]
     fn who_came_first_is_woken_and_nobody_gets_before_it() {
         let crowd = Crowd::new(1);
         let woken = Arc::new(AtomicU32::new(0));
         let inside = crowd.enter(slow(), "1", nobody());
-        let wake = Arc::clone(&woken);
-        let wake: Wake = Arc::new(move || {
-            wake.fetch_add(1, Ordering::SeqCst);
-        });
+        let wake = counting(&woken);
         assert!(crowd.enter(slow(), "2", wake).is_none());
         assert!(crowd.enter(slow(), "3", nobody()).is_none());
         drop(inside);
@@ -176,6 +211,37 @@ mod tests {
         crowd.forget("2");
         drop(inside);
         assert!(crowd.enter(slow(), "3", nobody()).is_some());
-        assert!(lock(&crowd.by_connection).is_empty());
+        assert!(lock(&crowd.lines).by_connection.is_empty());
+        assert_eq!(crowd.kept(), 0);
+    }
+
+    #[test]
+    fn who_is_on_its_way_is_not_woken_again() {
+        let crowd = Crowd::new(2);
+        let woken = Arc::new(AtomicU32::new(0));
+        let one = crowd.enter(slow(), "1", nobody());
+        let two = crowd.enter(slow(), "2", nobody());
+        assert!(crowd.enter(slow(), "3", counting(&woken)).is_none());
+        drop(one);
+        drop(two);
+        assert_eq!(woken.load(Ordering::SeqCst), 1);
+        assert!(crowd.enter(slow(), "3", nobody()).is_some());
+    }
+
+    #[test]
+    fn who_waits_for_another_connection_by_now_has_left_its_line() {
+        let crowd = Crowd::new(1);
+        let other = || ConnectionKey::new("n", "other");
+        let woken = Arc::new(AtomicU32::new(0));
+        let inside = crowd.enter(slow(), "1", nobody());
+        assert!(crowd.enter(slow(), "2", nobody()).is_none());
+        assert!(crowd.enter(slow(), "3", counting(&woken)).is_none());
+        let moved = crowd.enter(other(), "2", nobody());
+        assert!(moved.is_some());
+        drop(inside);
+        assert_eq!(woken.load(Ordering::SeqCst), 1);
+        assert!(crowd.enter(slow(), "3", nobody()).is_some());
+        drop(moved);
+        assert_eq!(crowd.kept(), 0);
     }
 }

@@ -90,12 +90,14 @@ impl Context {
         running.iter().filter_map(|export| export.uid()).collect()
     }
 
-    /// Wakes the exports into a dataset that have not been submitted.
+    /// Wakes the exports into a dataset that have no job yet.
     pub(super) fn wake_exports_into(&self, dataset: &str, namespace: &str) {
         let waits = |export: &ExportJob| {
+            let status = export.status.as_ref();
             export.metadata.namespace.as_deref() == Some(namespace)
                 && into(export) == Some(dataset)
                 && !is_ended(export)
+                && status.is_none_or(|status| status.job_id.is_none())
         };
         for export in self.stores.exports.state_filter(waits) {
             self.shared.exports.poke(ObjectRef::from_obj(&*export));

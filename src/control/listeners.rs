@@ -20,6 +20,7 @@ use super::{
     holds::Held,
     streams::{Guarded, Listener},
     tenants::{Standing, Tenant},
+    written::Shown,
 };
 use crate::api::{
     ClusterPlatformConnection, ConditionType, ExportJob, PlatformConnection, ProfileDataset,
@@ -269,6 +270,10 @@ impl Listener<ExportJob> for Relations {
         is_at_rest(object)
     }
 
+    fn is_own(&self, object: &ExportJob) -> bool {
+        self.0.shared.written.shown(object) == Shown::Known
+    }
+
     fn listing(&self) {
         let claims = &self.0.shared.submissions.claims;
         claims.listing(self.0.scope.as_deref());
@@ -284,6 +289,7 @@ impl Listener<ExportJob> for Relations {
         let uid = object.uid().unwrap_or_default();
         shared.board.ended(&uid);
         shared.governor.left(&uid);
+        shared.crowd.forget(&uid);
         shared.submissions.claims.release(&uid);
         shared.retries.forget(&uid);
         shared.written.shown(object);

@@ -56,6 +56,10 @@ where
     fn is_at_rest(&self, _object: &K) -> bool {
         false
     }
+    /// Whether a watch shows no more than what a pass over the object wrote, and went on with.
+    fn is_own(&self, _object: &K) -> bool {
+        false
+    }
     /// The watch brought something, or failed and is begun again.
     fn watched(&self, _event: &watcher::Result<watcher::Event<Guarded<K>>>) {}
     /// Everything is about to be listed anew.
@@ -227,7 +231,8 @@ where
         if mended {
             self.listener.mended(ObjectRef::from_obj(&object));
         }
-        news.then_some(object)
+        let own = self.listener.is_own(&object);
+        (news && !own).then_some(object)
     }
 
     /// Takes an object that was at rest back into the store, unless a watch did meanwhile.

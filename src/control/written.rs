@@ -29,6 +29,16 @@ struct Own {
     conflicts: u32,
 }
 
+/// What a watch shows, to who writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// No more than this process' last write had. Each is refused if the object has changed since it
+    /// was read, so who made it knew all that is older.
+    Known,
+    /// Something newer, as far as is known.
+    News,
+}
+
 impl Written {
     /// The API server's answer to a write.
     pub fn wrote<K: Resource>(&self, object: &K) {
@@ -54,18 +64,23 @@ impl Written {
         None
     }
 
-    /// A watch has shown an object over which there is no pass: what was written of it up to there
-    /// is not waited for any more.
-    pub fn shown<K: Resource>(&self, object: &K) {
+    /// A watch has shown an object: what was written of it up to there is not waited for any more.
+    pub fn shown<K: Resource>(&self, object: &K) -> Shown {
         let Some(uid) = object.meta().uid.as_deref() else {
-            return;
+            return Shown::News;
         };
         let mut own = self.own();
-        if own
-            .get(uid)
-            .is_some_and(|last| last.version <= version(object))
-        {
+        let Some(last) = own.get(uid) else {
+            return Shown::News;
+        };
+        let order = version(object).cmp(&last.version);
+        if order.is_ge() && last.conflicts == 0 {
             own.remove(uid);
+        }
+        if order.is_gt() {
+            Shown::News
+        } else {
+            Shown::Known
         }
     }
 
@@ -135,6 +150,21 @@ mod tests {
         written.wrote(&object("10"));
         written.relisted();
         assert_eq!(written.behind(&object("9")), None);
+    }
+
+    #[test]
+    fn what_a_watch_shows_up_to_the_last_write_is_known_and_nothing_is_kept_after_it() {
+        let written = Written::default();
+        assert_eq!(written.shown(&object("9")), Shown::News);
+        written.wrote(&object("10"));
+        written.wrote(&object("12"));
+        assert_eq!(written.shown(&object("10")), Shown::Known);
+        assert_eq!(written.behind(&object("10")), Some(BEHIND));
+        assert_eq!(written.shown(&object("12")), Shown::Known);
+        assert_eq!(written.kept(), 0);
+        written.wrote(&object("13"));
+        assert_eq!(written.shown(&object("14")), Shown::News, "somebody else's");
+        assert_eq!(written.kept(), 0);
     }
 
     #[test]

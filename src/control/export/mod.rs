@@ -72,13 +72,17 @@ pub async fn pass(export: &ExportJob, context: &Context) -> Result<Action, PassE
     if awaits_connection(export, context) {
         return Ok(Action::await_change());
     }
-    let inside = context.connection_of(export).map(|key| {
-        let uid = export.uid().unwrap_or_default();
-        context.shared.crowd.enter(key, &uid, wake(export, context))
-    });
-    if let Some(None) = inside {
+    let (crowd, uid) = (&context.shared.crowd, export.uid().unwrap_or_default());
+    let inside = match context.connection_of(export) {
+        Some(key) => crowd.enter(key, &uid, wake(export, context)).map(Some),
+        None => {
+            crowd.forget(&uid);
+            Some(None)
+        }
+    };
+    let Some(_inside) = inside else {
         return Ok(Action::await_change());
-    }
+    };
     context.look_for_needs_of(export).await?;
     let mut object = Box::new(export.clone());
     let mut memory = Memory {
@@ -329,13 +333,6 @@ async fn rest(
             let written = report(export, context, seen, &situation).await?;
             shared.metrics.end(tell::reason_of(ending).as_str());
             ended(export, context, uid);
-            if let Some(dataset) = &export.spec.export.destination.dataset_ref {
-                // Its last batch is another one now.
-                let namespace = export.namespace().unwrap_or_default();
-                shared
-                    .datasets
-                    .poke(ObjectRef::new(&dataset.name).within(&namespace));
-            }
             Ok(step(written))
         }
         Situation::AtRest => {

@@ -29,6 +29,10 @@ impl Listener<ConfigMap> for Told {
             .is_some_and(|data| data.contains_key("rests"))
     }
 
+    fn is_own(&self, object: &ConfigMap) -> bool {
+        object.resource_version().as_deref() == Some("own")
+    }
+
     fn listing(&self) {
         self.tell("listing", "");
     }
@@ -184,6 +188,11 @@ fn only_what_people_change_is_news() {
     };
     assert!(intake.take(watcher::Event::Apply(goes_on("a"))).is_some());
     assert!(intake.take(change(|_| {})).is_none(), "its status");
+    let own = |o: &mut ConfigMap| {
+        o.finalizers_mut().push("f".into());
+        o.metadata.resource_version = Some("own".into());
+    };
+    assert!(intake.take(change(own)).is_none(), "what a pass wrote");
     for edit in [
         |o: &mut ConfigMap| o.metadata.generation = Some(2),
         |o: &mut ConfigMap| o.finalizers_mut().push("f".into()),
