@@ -10,6 +10,7 @@ use futures::{
 };
 use kube::{
     Api, Resource, ResourceExt,
+    api::ListParams,
     core::error_boundary::InvalidObject,
     runtime::{
         WatchStreamExt,
@@ -36,6 +37,11 @@ pub use self::{
 /// How many objects a list shows at a time. Each page is in memory as text and as objects, and
 /// after a start that is the most memory that there is; fewer would cost more calls.
 pub(super) const PAGE: u32 = 100;
+/// How many at the most, where there are very many objects: each page costs the API server some
+/// 50 ms beside what it shows.
+const LARGEST_PAGE: u32 = 1000;
+/// How many pages are few enough.
+const PAGES: i64 = 100;
 /// How soon a watch that failed is begun again at first, as client-go has it.
 const SOON: Duration = Duration::from_millis(800);
 /// And in the end; chance adds up to as much again. Whoever installs the CRDs, or grants a right,
@@ -298,8 +304,13 @@ where
     stream::unfold(None, move |watch| {
         let (api, config) = (api.clone(), config.clone());
         async move {
-            let begin = || watcher(api, config).boxed();
-            let mut watch = watch.unwrap_or_else(begin);
+            let mut watch = match watch {
+                Some(watch) => watch,
+                None => {
+                    let config = fit(&api, config).await;
+                    watcher(api, config).boxed()
+                }
+            };
             let event = watch.next().await?;
             let next = match &event {
                 Err(watcher::Error::WatchStartFailed(_)) => None,
@@ -315,6 +326,33 @@ where
         }
     })
     .backoff(waits())
+}
+
+/// Fits the pages of a list to how many objects there are, as far as that can be told: of a
+/// selection it cannot.
+async fn fit<K>(api: &Api<K>, config: watcher::Config) -> watcher::Config
+where
+    K: Resource + Clone + Debug + DeserializeOwned,
+{
+    let (Some(least), None, None) = (
+        config.page_size,
+        &config.label_selector,
+        &config.field_selector,
+    ) else {
+        return config;
+    };
+    // What fails here fails again when the objects are listed, and is told there.
+    let first = api.list_metadata(&ListParams::default().limit(1)).await;
+    let left = first
+        .ok()
+        .and_then(|first| first.metadata.remaining_item_count);
+    config.page_size(page(least, left.unwrap_or_default()))
+}
+
+/// How many objects a page is to show, of so many.
+fn page(least: u32, all: i64) -> u32 {
+    let fair = u32::try_from((all / PAGES).max(0)).unwrap_or(LARGEST_PAGE);
+    fair.min(LARGEST_PAGE).max(least)
 }
 
 /// The waits after failures that follow each other.

@@ -237,3 +237,10 @@ fn a_watch_that_fails_again_and_again_is_begun_every_ten_to_twenty_seconds_in_th
         "{waits:?}"
     );
 }
+
+#[test]
+fn a_page_is_a_hundredth_of_all_objects_from_a_hundred_to_a_thousand() {
+    let pages = [0, 101, 10_000, 30_000, 100_000, i64::MAX].map(|all| page(PAGE, all));
+    assert_eq!(pages, [100, 100, 100, 300, 1000, 1000]);
+    assert_eq!(page(PAGE, -1), 100, "no count at all");
+}
