@@ -8,7 +8,8 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, ListParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams},
+    core::GroupVersionKind,
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -58,9 +59,25 @@ async fn until_told(world: &World, what: &str) {
     .await;
 }
 
+/// Waits until the API server serves the objects of a CRD. It lists them before it deletes the CRD,
+/// and if their storage is not ready by then, it may be minutes until it tries again.
+async fn until_served(world: &World, crd: &CustomResourceDefinition) {
+    let names = &crd.spec.names;
+    let kind = GroupVersionKind::gvk(&crd.spec.group, &crd.spec.versions[0].name, &names.kind);
+    let resource = ApiResource::from_gvk_with_plural(&kind, &names.plural);
+    let objects: Api<DynamicObject> = Api::all_with(world.client.clone(), &resource);
+    eventually("the objects of a CRD to be served", || async {
+        let listed = objects.list(&ListParams::default()).await;
+        listed.map(drop).map_err(|error| error.to_string())
+    })
+    .await;
+}
+
 /// Deletes the CRDs, with all objects of their kinds, of which there are none.
 async fn delete_crds(world: &World) {
-    for (_, crd) in api::crds().unwrap() {
+    let there = crds(world).list(&ListParams::default()).await.unwrap();
+    for crd in there {
+        until_served(world, &crd).await;
         let params = DeleteParams::default();
         crds(world).delete(&crd.name_any(), &params).await.unwrap();
     }
@@ -69,7 +86,8 @@ async fn delete_crds(world: &World) {
         if left.items.is_empty() {
             Ok(())
         } else {
-            Err(format!("{} left", left.items.len()))
+            let status = left.iter().map(|crd| (crd.name_any(), &crd.status));
+            Err(format!("{:#?}", status.collect::<Vec<_>>()))
         }
     })
     .await;
@@ -227,8 +245,8 @@ async fn a_crd_replaced_while_an_export_runs_and_an_old_object_is_there_disturbs
         "metadata": { "name": "old" },
         "spec": { "export": { "destination": { "datasetRef": { "name": "none" } }, "fields": "x" } },
     });
-    let old: kube::api::DynamicObject = serde_json::from_value(old).unwrap();
-    let resource = kube::api::ApiResource::erase::<ExportJob>(&());
+    let old: DynamicObject = serde_json::from_value(old).unwrap();
+    let resource = ApiResource::erase::<ExportJob>(&());
     Api::namespaced_with(world.client.clone(), &world.namespace, &resource)
         .create(&PostParams::default(), &old)
         .await

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Case, submission, world};
+use super::{Case, submission, with_flags};
 use crate::{
     harness::{World, eventually},
     samples::{JOBS, Tenant},
@@ -13,6 +13,25 @@ use crate::{
 /// Exports of each of two tenants: one connection has no more than 64 passes at a time.
 const EACH: usize = 50;
 const NAMES: [&str; 2] = ["one", "two"];
+
+/// How long the platform holds each request before it takes it, in milliseconds.
+const HELD: u64 = 4000;
+/// Short windows, but for the one in which that is allowed.
+const WINDOWS: [&str; 8] = [
+    "--send-window",
+    "1s",
+    "--unacknowledged-window",
+    "1s",
+    "--gateway-window",
+    "5s",
+    "--visibility-window",
+    "1s",
+];
+
+/// An operator with these windows.
+async fn world() -> World {
+    with_flags(World::without_operator("drained").await, &WINDOWS).await
+}
 
 fn name(tenant: &str, number: usize) -> String {
     format!("{tenant}-{number}")
@@ -23,7 +42,7 @@ async fn under_way(world: &World) -> Vec<Tenant> {
     let mut tenants = Vec::new();
     for tenant in NAMES {
         let case = Case::experienced(world, tenant, json!({})).await;
-        let slow = json!({ "delayMilliseconds": 4000 });
+        let slow = json!({ "delayMilliseconds": HELD });
         case.fault("POST", JOBS, None, slow).await;
         tenants.push(case.tenant);
     }
@@ -76,7 +95,7 @@ async fn assert_each_once(world: &World, tenants: Vec<Tenant>) {
 
 #[tokio::test]
 async fn told_to_end_with_a_hundred_requests_under_way_it_records_what_became_of_them() {
-    let mut world = world("drained", &[]).await;
+    let mut world = world().await;
     let tenants = under_way(&world).await;
     let took = world.stop_operator();
     assert!(took < Duration::from_secs(10), "{took:?}");
@@ -86,7 +105,7 @@ async fn told_to_end_with_a_hundred_requests_under_way_it_records_what_became_of
 
 #[tokio::test]
 async fn killed_with_a_hundred_requests_under_way_it_finds_each_ones_job() {
-    let mut world = world("drained", &[]).await;
+    let mut world = world().await;
     let tenants = under_way(&world).await;
     world.kill_operator();
     world.restart_operator().await;
