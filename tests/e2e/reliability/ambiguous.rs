@@ -138,7 +138,7 @@ async fn a_job_with_our_id_that_shows_at_last_ends_the_question_by_itself() {
     let world = brief_world("shows", &[]).await;
     let case = Case::experienced(&world, "shows", json!({})).await;
     // Far later than the windows allow.
-    let late = json!({ "lose": { "how": "close", "commit": { "afterMilliseconds": 5000 } } });
+    let late = json!({ "lose": { "how": "close", "commit": { "afterMilliseconds": 15_000 } } });
     case.at_next_post(late).await;
     case.submit("shows").await;
     world.until("shows", "in doubt", in_doubt).await;
