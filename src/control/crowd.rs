@@ -30,20 +30,8 @@ struct Lines {
 #[derive(Default)]
 struct Line {
     inside: usize,
-    /// Those that wait, by when they came.
-    waiting: BTreeMap<u64, Waiter>,
-}
-
-struct Waiter {
-    wake: Wake,
-    /// Whether it was woken since it last came.
-    called: Called,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Called {
-    Yes,
-    No,
+    /// Those that wait, by when they came; none: it was woken, and is on its way.
+    waiting: BTreeMap<u64, Option<Wake>>,
 }
 
 /// A pass under way.
@@ -87,8 +75,7 @@ impl Crowd {
                 lines: Arc::clone(&self.lines),
             });
         }
-        let called = Called::No;
-        line.waiting.insert(number, Waiter { wake, called });
+        line.waiting.insert(number, Some(wake));
         lines.places.insert(uid.to_owned(), (connection, number));
         None
     }
@@ -135,11 +122,13 @@ impl Line {
     /// they come in.
     fn wake(&mut self, share: usize) {
         let room = share.saturating_sub(self.inside);
-        for waiter in self.waiting.values_mut().take(room) {
-            if waiter.called == Called::No {
-                waiter.called = Called::Yes;
-                (waiter.wake)();
-            }
+        for wake in self
+            .waiting
+            .values_mut()
+            .take(room)
+            .filter_map(Option::take)
+        {
+            wake();
         }
     }
 }

@@ -20,7 +20,6 @@ use super::{
     holds::Held,
     streams::{Guarded, Listener},
     tenants::{Standing, Tenant},
-    written::Shown,
 };
 use crate::api::{
     ClusterPlatformConnection, ConditionType, ExportJob, PlatformConnection, ProfileDataset,
@@ -271,7 +270,7 @@ impl Listener<ExportJob> for Relations {
     }
 
     fn is_own(&self, object: &ExportJob) -> bool {
-        self.0.shared.written.shown(object) == Shown::Known
+        self.0.shared.written.knows(object)
     }
 
     fn listing(&self) {

@@ -29,16 +29,6 @@ struct Own {
     conflicts: u32,
 }
 
-/// What a watch shows, to who writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shown {
-    /// No more than this process' last write had. Each is refused if the object has changed since it
-    /// was read, so who made it knew all that is older.
-    Known,
-    /// Something newer, as far as is known.
-    News,
-}
-
 impl Written {
     /// The API server's answer to a write.
     pub fn wrote<K: Resource>(&self, object: &K) {
@@ -64,24 +54,27 @@ impl Written {
         None
     }
 
-    /// A watch has shown an object: what was written of it up to there is not waited for any more.
-    pub fn shown<K: Resource>(&self, object: &K) -> Shown {
+    /// A watch has shown an object over which there is no pass: what was written of it up to there
+    /// is not waited for any more.
+    pub fn shown<K: Resource>(&self, object: &K) {
         let Some(uid) = object.meta().uid.as_deref() else {
-            return Shown::News;
+            return;
         };
         let mut own = self.own();
-        let Some(last) = own.get(uid) else {
-            return Shown::News;
-        };
-        let order = version(object).cmp(&last.version);
-        if order.is_ge() && last.conflicts == 0 {
+        if own
+            .get(uid)
+            .is_some_and(|last| last.version <= version(object))
+        {
             own.remove(uid);
         }
-        if order.is_gt() {
-            Shown::News
-        } else {
-            Shown::Known
-        }
+    }
+
+    /// Whether an object is no newer than this process' last write of it. Each write is refused if
+    /// the object has changed since it was read, so who made it knew all that is older.
+    pub fn knows<K: Resource>(&self, object: &K) -> bool {
+        let own = self.own();
+        let last = object.meta().uid.as_deref().and_then(|uid| own.get(uid));
+        last.is_some_and(|last| version(object) <= last.version)
     }
 
     /// A write met a newer object than its watch has shown: how long to wait for that.
@@ -153,17 +146,19 @@ mod tests {
     }
 
     #[test]
-    fn what_a_watch_shows_up_to_the_last_write_is_known_and_nothing_is_kept_after_it() {
+    fn what_a_watch_shows_up_to_the_last_write_is_known_and_nothing_is_kept_of_it_at_rest() {
         let written = Written::default();
-        assert_eq!(written.shown(&object("9")), Shown::News);
+        assert!(!written.knows(&object("9")));
         written.wrote(&object("10"));
         written.wrote(&object("12"));
-        assert_eq!(written.shown(&object("10")), Shown::Known);
+        assert!(written.knows(&object("10")));
         assert_eq!(written.behind(&object("10")), Some(BEHIND));
-        assert_eq!(written.shown(&object("12")), Shown::Known);
-        assert_eq!(written.kept(), 0);
-        written.wrote(&object("13"));
-        assert_eq!(written.shown(&object("14")), Shown::News, "somebody else's");
+        assert!(written.knows(&object("12")));
+        assert!(!written.knows(&object("14")), "somebody else's");
+        written.conflicted("uid");
+        written.shown(&object("11"));
+        assert_eq!(written.kept(), 1, "older than the last write");
+        written.shown(&object("14"));
         assert_eq!(written.kept(), 0);
     }
 

@@ -73,15 +73,15 @@ pub async fn pass(export: &ExportJob, context: &Context) -> Result<Action, PassE
         return Ok(Action::await_change());
     }
     let (crowd, uid) = (&context.shared.crowd, export.uid().unwrap_or_default());
-    let inside = match context.connection_of(export) {
-        Some(key) => crowd.enter(key, &uid, wake(export, context)).map(Some),
+    let _inside = match context.connection_of(export) {
+        Some(key) => match crowd.enter(key, &uid, wake(export, context)) {
+            Some(inside) => Some(inside),
+            None => return Ok(Action::await_change()),
+        },
         None => {
             crowd.forget(&uid);
-            Some(None)
+            None
         }
-    };
-    let Some(_inside) = inside else {
-        return Ok(Action::await_change());
     };
     context.look_for_needs_of(export).await?;
     let mut object = Box::new(export.clone());
