@@ -1,9 +1,13 @@
 //! The command line.
 
-use std::{fmt::Display, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fmt::Display, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{
+    Args, CommandFactory, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use jiff::SignedDuration;
+use reqwest::Certificate;
 
 use crate::{
     api::ExportDeletionPolicy,
@@ -17,10 +21,12 @@ use crate::{
         export::{Delays, Limits},
     },
     lease::{self, Terms},
-    platform::Timeouts,
+    platform::{BundleError, Timeouts, certificates},
     polling::Intervals,
     telemetry::LogFormat,
 };
+
+mod values;
 
 /// Adobe's hosts: the gateway with its regional names, and the identity service.
 const ADOBE_HOSTS: &str = "platform.adobe.io,platform-va7.adobe.io,platform-nld2.adobe.io,\
@@ -69,22 +75,28 @@ pub struct RunArgs {
     #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
     pub admin_address: SocketAddr,
     /// Watch only these namespaces (comma-separated). Absent: all.
-    #[arg(long, value_delimiter = ',', value_name = "NAMESPACES")]
+    #[arg(long, value_delimiter = ',', value_name = "NAMESPACES", value_parser = values::label)]
     pub watch_namespaces: Vec<String>,
     /// Serve only the objects whose labels match, as kubectl's -l has them. Absent: all.
     #[arg(long, value_name = "SELECTOR")]
     pub shard_selector: Option<Shard>,
     /// Serve the connections with this controllerClass, and all that uses them. Absent: those
     /// without one.
-    #[arg(long, value_name = "CLASS", value_parser = class)]
+    #[arg(long, value_name = "CLASS", value_parser = values::label)]
     pub controller_class: Option<String>,
     /// This cluster's identity, which tells its exports from those of others: never to be changed,
     /// nor to be that of another cluster. Absent: the UID of the namespace kube-system, which takes
     /// the right to read that.
-    #[arg(long, value_name = "ID", value_parser = identity)]
+    #[arg(long, value_name = "ID", value_parser = values::identity)]
     pub cluster_id: Option<String>,
     /// Hosts that connections may name (comma-separated); replaces the default.
-    #[arg(long, value_delimiter = ',', default_value = ADOBE_HOSTS, value_name = "HOSTS")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = ADOBE_HOSTS,
+        value_name = "HOSTS",
+        value_parser = values::host
+    )]
     pub allowed_hosts: Vec<String>,
     /// Let connections name http endpoints: for a simulator, never for Adobe's hosts.
     #[arg(long)]
@@ -149,10 +161,10 @@ pub struct RunArgs {
     #[arg(long)]
     pub leader_elect: bool,
     /// The lease's name. Absent: aep-export-operator, and a suffix for each shard and class.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = values::name)]
     pub lease_name: Option<String>,
     /// The lease's namespace. Absent: that of the pod, or of the kubeconfig.
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(long, value_name = "NAMESPACE", value_parser = values::label)]
     pub lease_namespace: Option<String>,
     /// Take over a lease that has not changed for this time.
     #[arg(long, default_value = "30s", value_name = "TIME")]
@@ -185,17 +197,49 @@ pub enum FlagError {
         /// Why.
         source: std::io::Error,
     },
+    /// What is in it cannot be used.
+    #[error("--ca-bundle {path}: {source}")]
+    Bundle {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: BundleError,
+    },
+}
+
+/// Reads the command line.
+///
+/// # Errors
+///
+/// What is wrong with it, to end with 2, or what was asked for instead of a command. Of a value
+/// that cannot be read clap does not show the usage by itself.
+pub fn parse<T>(line: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error>
+where
+    T: Into<OsString>,
+{
+    let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
+    Cli::try_parse_from(&line).map_err(|mut error| {
+        let wrong = [ErrorKind::InvalidValue, ErrorKind::ValueValidation].contains(&error.kind());
+        if wrong && error.get(ContextKind::Usage).is_none() {
+            let name = line.get(1).and_then(|name| name.to_str());
+            let usage = command(name.unwrap_or_default()).render_usage();
+            error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+        }
+        error
+    })
 }
 
 /// What is wrong with a flag of `run`, as clap tells its own errors: with the usage, to end with 2.
 #[must_use]
 pub fn wrong_usage(error: &impl Display) -> clap::Error {
+    command("run").error(ErrorKind::ValueValidation, error)
+}
+
+/// What clap knows of a command, or of all of them if there is none of this name.
+fn command(name: &str) -> clap::Command {
     let mut cli = Cli::command();
     cli.build();
-    match cli.find_subcommand_mut("run") {
-        Some(run) => run.error(ErrorKind::ValueValidation, error),
-        None => cli.error(ErrorKind::ValueValidation, error),
-    }
+    cli.find_subcommand(name).cloned().unwrap_or(cli)
 }
 
 /// The flags of `run`, as the parts of the program take them.
@@ -288,10 +332,11 @@ impl RunArgs {
             // Longer than the gateway's own, so that its answer is heard.
             creation: call + positive("gateway-window", gateway)?,
         };
-        let certificates = ca_bundle
+        let bundles: Vec<_> = ca_bundle
             .into_iter()
-            .map(|path| std::fs::read(&path).map_err(|source| FlagError::File { path, source }))
+            .map(bundle)
             .collect::<Result<_, _>>()?;
+        let certificates = bundles.concat();
         let terms = terms(lease_duration, lease_renew_deadline, lease_renew_period)?;
         let election = lease::Settings {
             name: lease_name.unwrap_or_else(|| lease_of(shard.as_ref(), class.as_deref())),
@@ -327,27 +372,6 @@ impl RunArgs {
             drain: positive("drain-timeout", drain_timeout)?,
             election: leader_elect.then_some(election),
         })
-    }
-}
-
-/// Reads the identity of a cluster.
-fn identity(text: &str) -> Result<String, &'static str> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if (1..=63).contains(&text.len()) && text.chars().all(fits) {
-        Ok(text.to_owned())
-    } else {
-        Err("write up to 63 letters, digits and hyphens, as a UID has them")
-    }
-}
-
-/// Reads the class of an operator, as a connection has it.
-fn class(text: &str) -> Result<String, &'static str> {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let ends_well = !text.starts_with('-') && !text.ends_with('-');
-    if (1..=63).contains(&text.len()) && text.chars().all(fits) && ends_well {
-        Ok(text.to_owned())
-    } else {
-        Err("write up to 63 lower-case letters, digits and hyphens, as blue")
     }
 }
 
@@ -392,6 +416,14 @@ fn delays(first: SignedDuration, longest: SignedDuration) -> Result<Delays, Flag
     Ok(delays)
 }
 
+/// The certificates in a file.
+fn bundle(path: PathBuf) -> Result<Vec<Certificate>, FlagError> {
+    match std::fs::read(&path) {
+        Ok(pem) => certificates(&pem).map_err(|source| FlagError::Bundle { path, source }),
+        Err(source) => Err(FlagError::File { path, source }),
+    }
+}
+
 fn signed(flag: &'static str, time: SignedDuration) -> Result<SignedDuration, FlagError> {
     if time.is_positive() {
         Ok(time)
@@ -405,166 +437,4 @@ fn positive(flag: &'static str, time: SignedDuration) -> Result<Duration, FlagEr
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(flags: &[&str]) -> Result<Run, FlagError> {
-        let args = ["aep-export-operator", "run"].iter().chain(flags);
-        let Command::Run(args) = Cli::try_parse_from(args).unwrap().command else {
-            unreachable!()
-        };
-        args.resolve()
-    }
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn the_defaults_can_be_used() {
-        let run = run(&[]).unwrap_or_else(|error| panic!("{error}"));
-        assert!(
-            run.settings
-                .allowed_hosts
-                .contains(&"platform.adobe.io".to_owned())
-        );
-        assert!(!run.settings.allow_http);
-        assert!(run.settings.timeouts.creation > Duration::from_mins(1));
-        assert_eq!(run.election, None);
-    }
-
-    #[test]
-    fn an_identity_is_taken_as_it_is_and_one_that_fits_no_tag_is_refused() {
-        let uid = "44af9c8a-cb35-4a3f-95df-e76fcdc188ed";
-        assert_eq!(
-            run(&["--cluster-id", uid]).unwrap().cluster.as_deref(),
-            Some(uid)
-        );
-        let long = "a".repeat(64);
-        for id in ["", "a/b", "a b", long.as_str()] {
-            let args = ["aep-export-operator", "run", "--cluster-id", id];
-            let error = Cli::try_parse_from(args).unwrap_err().to_string();
-            assert!(error.contains("--cluster-id"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_time_of_zero_is_refused_by_the_flags_name() {
-        let Err(error) = run(&["--poll-interval-min", "0s"]) else {
-            panic!("accepted")
-        };
-        assert_eq!(
-            error.to_string(),
-            "--poll-interval-min must be more than zero"
-        );
-    }
-
-    #[test]
-    fn a_flag_that_cannot_be_used_ends_the_program_with_two_and_shows_the_usage() {
-        let error = wrong_usage(&FlagError::NotPositive("drain-timeout"));
-        assert_eq!(error.exit_code(), 2);
-        let said = error.to_string();
-        assert!(
-            said.contains("--drain-timeout must be more than zero"),
-            "{said}"
-        );
-        assert!(said.contains("Usage: aep-export-operator run"), "{said}");
-    }
-
-    #[test]
-    fn bounds_the_wrong_way_round_are_refused() {
-        let flags = ["--poll-interval-min", "2m", "--poll-interval-max", "1m"];
-        assert!(matches!(
-            run(&flags),
-            Err(FlagError::Bounds("poll-interval"))
-        ));
-    }
-
-    #[test]
-    fn a_lease_that_could_be_taken_from_a_holder_who_still_acts_is_refused() {
-        for (flags, said) in [
-            (
-                ["--lease-duration", "20s"],
-                "--lease-duration must be more than --lease-renew-deadline",
-            ),
-            (
-                ["--lease-renew-deadline", "10s"],
-                "--lease-renew-deadline must be more than --lease-renew-period",
-            ),
-        ] {
-            let Err(error) = run(&flags) else {
-                panic!("accepted")
-            };
-            assert_eq!(error.to_string(), said);
-        }
-    }
-
-    #[test]
-    fn a_leader_is_elected_by_the_times_of_the_flags() {
-        let run = run(&["--leader-elect"]).unwrap_or_else(|error| panic!("{error}"));
-        let election = run.election.unwrap();
-        assert_eq!(election.name, "aep-export-operator");
-        assert_eq!(election.terms.duration, Duration::from_secs(30));
-    }
-
-    fn lease_name(flags: &[&str]) -> String {
-        let run = run(flags).unwrap_or_else(|error| panic!("{error}"));
-        run.election.unwrap().name
-    }
-
-    #[test]
-    fn a_shard_has_a_lease_of_its_own_unless_its_name_is_given() {
-        let elect = "--leader-elect";
-        let names = ["team=a", "team==a", "team=b"]
-            .map(|shard| lease_name(&[elect, "--shard-selector", shard]));
-        assert_eq!(names[0], names[1]);
-        assert_ne!(names[0], names[2]);
-        assert!(names[0].starts_with("aep-export-operator-"), "{names:?}");
-        let flags = [elect, "--shard-selector", "team=a", "--lease-name", "mine"];
-        assert_eq!(lease_name(&flags), "mine");
-    }
-
-    #[test]
-    fn a_class_has_a_lease_of_its_own_that_no_shard_has() {
-        let elect = "--leader-elect";
-        let names = [
-            lease_name(&[elect]),
-            lease_name(&[elect, "--controller-class", "blue"]),
-            lease_name(&[elect, "--controller-class", "green"]),
-            lease_name(&[elect, "--shard-selector", "a=b"]),
-            lease_name(&[
-                elect,
-                "--shard-selector",
-                "a=b",
-                "--controller-class",
-                "blue",
-            ]),
-        ];
-        assert_eq!(names[1], "aep-export-operator.blue");
-        assert_eq!(names[4], "aep-export-operator-42144f39.blue");
-        let different: std::collections::BTreeSet<&String> = names.iter().collect();
-        assert_eq!(different.len(), names.len(), "{names:?}");
-    }
-
-    #[test]
-    fn a_class_that_no_connection_can_have_is_refused_with_the_flags_name() {
-        let long = "a".repeat(64);
-        for class in ["", "Blue", "a.b", "-a", "a-", long.as_str()] {
-            let flag = format!("--controller-class={class}");
-            let args = ["aep-export-operator", "run", &flag];
-            let error = Cli::try_parse_from(args).unwrap_err().to_string();
-            assert!(error.contains("--controller-class"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_selector_that_cannot_be_read_is_refused_with_the_flags_name() {
-        let args = ["aep-export-operator", "run", "--shard-selector", "a=b=c"];
-        let error = Cli::try_parse_from(args).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        let said = error.to_string();
-        assert!(said.contains("--shard-selector"), "{said}");
-        assert!(said.contains("this is no label value"), "{said}");
-    }
-}
+mod tests;

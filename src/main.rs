@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use aep_export_operator::{
-    cli::{Cli, wrong_usage},
+    cli::{Cli, parse, wrong_usage},
     run::{self, RunError},
 };
-use clap::Parser;
 use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let cli = parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ (RunError::Flag(_) | RunError::Filter(_))) => wrong_usage(&error).exit(),
         Err(error) => {

@@ -43,6 +43,7 @@ use std::{
 };
 
 use kube::{Client, ResourceExt, api::PostParams, runtime::reflector::Store};
+use reqwest::Certificate;
 use tokio::sync::SetOnce;
 use tokio_util::sync::CancellationToken;
 
@@ -240,8 +241,8 @@ pub struct Settings {
     pub recheck: Duration,
     /// How often a dataset is read again.
     pub refresh: Duration,
-    /// Certificate authorities to trust beside the machine's own, in PEM.
-    pub certificates: Vec<Vec<u8>>,
+    /// Certificate authorities to trust beside the machine's own.
+    pub certificates: Vec<Certificate>,
 }
 
 impl Submissions {

@@ -40,8 +40,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// The User-Agent header.
     pub user_agent: String,
-    /// Bundles of root certificates in PEM, trusted besides the machine's own.
-    pub extra_root_certificates: Vec<Vec<u8>>,
+    /// Root certificates, trusted besides the machine's own.
+    pub extra_root_certificates: Vec<Certificate>,
     /// Told of every HTTP call, once it has ended.
     pub observer: Option<Observer>,
     /// Asked before every call but those to IMS; none: nobody counts them.
@@ -199,12 +199,11 @@ impl Platform {
                 api_key,
             } => (header("api_key", api_key)?, None),
         };
-        let certificates = certificates(&extra_root_certificates)?;
         let common = || {
             Client::builder()
                 .user_agent(&*user_agent)
                 .connect_timeout(timeouts.connect)
-                .tls_certs_merge(certificates.iter().cloned())
+                .tls_certs_merge(extra_root_certificates.iter().cloned())
                 .redirect(redirect::Policy::none())
                 .referer(false)
                 // reqwest would send again what HTTP/2 says was not processed. Calls are counted
@@ -364,24 +363,6 @@ fn header(setting: &'static str, value: &str) -> Result<HeaderValue, PlatformErr
             Err(PlatformError::misconfigured(setting, why).caused_by(source))
         }
     }
-}
-
-fn certificates(bundles: &[Vec<u8>]) -> Result<Vec<Certificate>, PlatformError> {
-    let setting = "extra_root_certificates";
-    let mut all = Vec::new();
-    for bundle in bundles {
-        let found = Certificate::from_pem_bundle(bundle).map_err(|source| {
-            PlatformError::misconfigured(setting, "can't be read as PEM").caused_by(source)
-        })?;
-        if found.is_empty() {
-            return Err(PlatformError::misconfigured(
-                setting,
-                "holds no certificate",
-            ));
-        }
-        all.extend(found);
-    }
-    Ok(all)
 }
 
 fn build(client: ClientBuilder) -> Result<Client, PlatformError> {

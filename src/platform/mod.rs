@@ -12,6 +12,7 @@ use serde_json::Value;
 mod auth;
 mod call;
 mod catalog;
+mod certificates;
 mod client;
 mod clock;
 mod envelope;
@@ -23,6 +24,7 @@ mod tests;
 mod transport;
 mod wire;
 
+pub use certificates::{BundleError, certificates};
 pub use client::{Credential, Endpoints, Observer, Platform, Settings, Timeouts};
 pub use clock::{PlatformClock, TimeSource, machine_time};
 pub use error::{Consequence, CredentialPart, PlatformError, Refusal};
