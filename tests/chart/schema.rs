@@ -6,6 +6,7 @@ use std::{
 };
 
 use aep_control_plane::Helm;
+use aep_export_operator::control::shard::Shard;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -196,6 +197,43 @@ fn each_keyword_of_the_schemas_refuses_what_it_is_there_for_and_says_where() {
         let failures: Vec<String> = failures.into_iter().flatten().collect();
         assert!(failures.is_empty(), "{}", failures.join("\n"));
     }
+}
+
+#[test]
+fn a_shard_that_the_operator_cannot_read_is_refused_before_it_is_installed() {
+    let selectors = [
+        "a=b",
+        "a==b",
+        "a!=b",
+        "a",
+        "!a",
+        "! a",
+        "a=",
+        "a in (b, c)",
+        "a notin (b)",
+        "a in(b)",
+        "example.com/shard=a-1, team , !old",
+        " ",
+        "a=b,",
+        "a=b=c",
+        "-b=c",
+        "a/b/c",
+        "/b",
+        "Example.com/b",
+        "!a=b",
+        "a in b",
+        "a in (b",
+        "a in ()",
+        "a of (b)",
+        "a>1",
+    ];
+    let wrong = for_each(&selectors, |selector| {
+        let readable = selector.parse::<Shard>().is_ok();
+        let taken = render(&[&json!({"watch": {"shardSelector": selector}})]).is_ok();
+        (readable != taken).then(|| format!("`{selector}`: {readable}, but {taken}"))
+    });
+    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// What a schema says of an object anywhere in it.
