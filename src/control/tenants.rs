@@ -32,14 +32,14 @@ pub struct Tenant {
     pub namespace: Arc<str>,
     /// What it may call and run.
     pub budget: Arc<Budget>,
-    /// What the platform said when it was last asked whether the credential works.
-    pub checked: Option<Checked>,
+    /// What the platform said when it was last asked whether the credential works. It may be hundreds
+    /// of sandboxes long, and each step of a pass takes the client.
+    pub checked: Option<Arc<Checked>>,
     /// Whether new submissions may use it.
     pub standing: Standing,
 }
 
 /// What the platform said of a credential, and when.
-#[derive(Clone)]
 pub struct Checked {
     /// When.
     pub at: Instant,

@@ -371,10 +371,10 @@ async fn check<C: Connection>(seen: &mut Seen, connection: &C, key: &ConnectionK
         Ok(sandboxes) => Check::Sandboxes(sandboxes.clone()),
         Err(error) => Check::Failed(failure(error, &connection.terms(), key)),
     };
-    tenant.checked = Some(Checked {
+    tenant.checked = Some(Arc::new(Checked {
         at: Instant::now(),
         result,
-    });
+    }));
 }
 
 /// Lets others use the client, or not, and tells those that wait for it.
