@@ -8,6 +8,7 @@ mod deletion;
 mod revoked;
 mod secrets;
 mod selector;
+mod shards;
 mod single;
 mod states;
 
@@ -33,8 +34,19 @@ struct Shared {
 impl Shared {
     /// The namespace of this test may use the connection if this selector selects it.
     async fn start(selector: Value) -> Self {
+        Self::start_with(selector, Value::Null, &[]).await
+    }
+
+    /// A connection that all may use, of a shard, with an operator for that.
+    async fn of_shard(shard: &str) -> Self {
+        let selector = format!("aep-export.dev/shard={shard}");
+        let labels = json!({ "aep-export.dev/shard": shard });
+        Self::start_with(json!({}), labels, &["--shard-selector", &selector]).await
+    }
+
+    async fn start_with(selector: Value, labels: Value, flags: &[&str]) -> Self {
         let (mut world, class) = World::of_cluster("tenancy").await;
-        world.start_operator(&[]).await;
+        world.start_operator(flags).await;
         let values = [
             ("client_id", "demo-client"),
             ("client_secret", "demo-secret"),
@@ -42,12 +54,12 @@ impl Shared {
         world.create_secret("aep-credentials", &values).await;
         let name = world.namespace.clone();
         let shared = Self { world, class, name };
-        shared.create(selector).await;
+        shared.create(selector, labels).await;
         shared
     }
 
-    /// Creates the connection, and waits until it is ready.
-    async fn create(&self, selector: Value) {
+    /// Creates the connection, with these labels, and waits until it is ready.
+    async fn create(&self, selector: Value, labels: Value) {
         let Self { world, class, name } = self;
         let mut spec = world.connection_spec();
         spec["auth"]["oauthServerToServer"]["secretRef"]["namespace"] = json!(world.namespace);
@@ -58,7 +70,7 @@ impl Shared {
         let object = json!({
             "apiVersion": "aep-export.dev/v1alpha1",
             "kind": "ClusterPlatformConnection",
-            "metadata": { "name": name },
+            "metadata": { "name": name, "labels": labels },
             "spec": spec,
         });
         let object = serde_json::from_value(object).unwrap();
