@@ -14,8 +14,8 @@ use tokio::{
 
 use super::{
     gate::{Gate, Heard, Part, Why},
+    pace::Pace,
     queue::{Lane, Queue},
-    rate::{Bucket, Rate},
     slots::{Left, Slot, Slots},
 };
 
@@ -64,8 +64,7 @@ pub struct Budget {
 }
 
 struct State {
-    rate: Rate,
-    bucket: Bucket,
+    pace: Pace,
     gate: Gate,
     /// By the machine's clock, when the gate may open.
     until: Option<Timestamp>,
@@ -150,8 +149,7 @@ impl Budget {
         let now = Instant::now();
         Arc::new(Self {
             state: Mutex::new(State {
-                rate: Rate::new(allowance.requests_per_minute),
-                bucket: Bucket::new(now),
+                pace: Pace::new(allowance.requests_per_minute, now),
                 gate: Gate::OPEN,
                 until: None,
                 queue: Queue::default(),
@@ -167,7 +165,7 @@ impl Budget {
     /// Another allowance holds from now on.
     pub fn allow(&self, allowance: Allowance) {
         let mut state = self.state();
-        state.rate.set_limit(allowance.requests_per_minute);
+        state.pace.set_limit(allowance.requests_per_minute);
         state.slots.set_limit(allowance.max_running_exports);
         state.wake_for_slots();
         drop(state);
@@ -291,8 +289,8 @@ impl Budget {
         let turns = state.queue.iter();
         let objects = turns.filter(|waiter| matches!(waiter, Waiter::Object { .. }));
         Standing {
-            limit: state.rate.limit(),
-            effective: state.rate.now(Instant::now()),
+            limit: state.pace.limit(),
+            effective: state.pace.rate(Instant::now()),
             shut: state.gate.shut().map(|(_, why)| why),
             until: state.until,
             running: state.slots.running(),
@@ -325,7 +323,7 @@ impl Budget {
         state.gate.heard(part, heard, now, rand::random());
         let shut = state.gate.shut().and_then(|(until, _)| until);
         if let Heard::Throttled { retry_after: _ } = heard {
-            state.rate.lower(begun, now, shut.unwrap_or(now));
+            state.pace.lower(begun, now, shut.unwrap_or(now));
         }
         state.until = shut.map(|until| {
             let left = until.saturating_duration_since(now);
@@ -369,8 +367,8 @@ impl Budget {
             return None;
         }
         let next = match state.gate {
-            Gate::Open { .. } => state.bucket.next(state.rate.now(now)),
-            Gate::Shut { until, .. } if until > now => until,
+            Gate::Open { .. } => state.due(now),
+            Gate::Shut { .. } if state.due(now) > now => state.due(now),
             // Only objects wait, which do not ask. Somebody else has to.
             Gate::Shut { .. } => {
                 state.probe();
@@ -392,7 +390,7 @@ impl Budget {
             return;
         }
         while let Some(part) = state.gate.part(now)
-            && state.bucket.next(state.rate.now(now)) <= now
+            && state.due(now) <= now
             && let Some(waiter) = state.queue.pop(|waiter| waiter.may_be(part))
         {
             match waiter {
@@ -428,16 +426,23 @@ impl State {
     }
 
     fn can_serve_at_once(&self, now: Instant) -> bool {
-        self.queue.len() == 0 && self.bucket.next(self.rate.now(now)) <= now
+        self.queue.len() == 0 && self.due(now) <= now
+    }
+
+    /// When the next call is due, by the pace and by the gate.
+    fn due(&self, now: Instant) -> Instant {
+        match self.gate {
+            Gate::Shut { until, latest, .. } => self.pace.next_probe(now, latest).max(until),
+            Gate::Open { .. } | Gate::Probing { .. } => self.pace.next(now),
+        }
     }
 
     /// How long who comes last will wait about.
     fn wait(&self, now: Instant) -> Duration {
-        let rate = self.rate.now(now);
-        let first = match self.gate.shut() {
-            Some((Some(until), _)) => until,
-            Some((None, _)) => now + PATIENCE,
-            None => self.bucket.next(rate),
+        let rate = self.pace.rate(now);
+        let first = match self.gate {
+            Gate::Probing { .. } => now + PATIENCE,
+            Gate::Open { .. } | Gate::Shut { .. } => self.due(now),
         };
         let others = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
         let others = Duration::from_mins(1).div_f64(rate).saturating_mul(others);
@@ -445,8 +450,7 @@ impl State {
     }
 
     fn spend(&mut self, part: Part, now: Instant) {
-        let rate = self.rate.now(now);
-        self.bucket.take(rate, now);
+        self.pace.take(now);
         self.gate.pass(part);
     }
 

@@ -19,6 +19,10 @@ const THROTTLED: Wait = Wait {
     longest: Duration::from_mins(1),
 };
 
+/// How many times what the platform asks to wait may pass before the call that asks, less than two
+/// by what a call takes.
+const LATEST: f64 = 1.75;
+
 struct Wait {
     first: Duration,
     longest: Duration,
@@ -60,12 +64,19 @@ pub(super) enum Gate {
     /// None before a time; then one, whose answer decides.
     Shut {
         until: Instant,
+        /// When that one is made at the latest, whatever the rate is; none: by the rate.
+        latest: Option<Instant>,
         why: Why,
         /// How often in a row it was shut.
         times: u32,
     },
     /// One is under way.
-    Probing { why: Why, times: u32 },
+    Probing {
+        /// When it was to be made at the latest.
+        latest: Option<Instant>,
+        why: Why,
+        times: u32,
+    },
 }
 
 /// What a call may be.
@@ -91,8 +102,14 @@ impl Gate {
 
     /// Takes note that a call is made as this.
     pub(super) fn pass(&mut self, part: Part) {
-        if let (Self::Shut { why, times, .. }, Part::Probe) = (*self, part) {
-            *self = Self::Probing { why, times };
+        if let (
+            Self::Shut {
+                latest, why, times, ..
+            },
+            Part::Probe,
+        ) = (*self, part)
+        {
+            *self = Self::Probing { latest, why, times };
         }
     }
 
@@ -101,8 +118,18 @@ impl Gate {
     pub(super) fn heard(&mut self, part: Part, heard: Heard, now: Instant, share: f64) {
         *self = match (*self, part, heard) {
             // Begun before it was shut, or after it had opened again.
-            (Self::Shut { until, why, times }, _, Heard::Throttled { retry_after }) => Self::Shut {
+            (
+                Self::Shut {
+                    until,
+                    latest,
+                    why,
+                    times,
+                },
+                _,
+                Heard::Throttled { retry_after },
+            ) => Self::Shut {
                 until: retry_after.map_or(until, |wait| until.max(now + wait)),
+                latest: latest.max(at_the_latest(retry_after, now)),
                 why,
                 times,
             },
@@ -115,8 +142,9 @@ impl Gate {
             | (same @ Self::Open { .. }, _, Heard::Nothing) => same,
             (Self::Probing { .. }, Part::Probe, Heard::Answer)
             | (Self::Open { .. }, _, Heard::Answer) => Self::OPEN,
-            (Self::Probing { why, times }, Part::Probe, Heard::Nothing) => Self::Shut {
+            (Self::Probing { latest, why, times }, Part::Probe, Heard::Nothing) => Self::Shut {
                 until: now,
+                latest,
                 why,
                 times,
             },
@@ -151,6 +179,7 @@ impl Gate {
 fn down(times: u32, now: Instant, share: f64) -> Gate {
     Gate::Shut {
         until: now + DOWN.of(times, share),
+        latest: None,
         why: Why::Down,
         times,
     }
@@ -159,9 +188,17 @@ fn down(times: u32, now: Instant, share: f64) -> Gate {
 fn throttled(times: u32, retry_after: Option<Duration>, now: Instant, share: f64) -> Gate {
     Gate::Shut {
         until: now + retry_after.unwrap_or_else(|| THROTTLED.of(times, share)),
+        latest: at_the_latest(retry_after, now),
         why: Why::Throttled,
         times,
     }
+}
+
+/// A platform that names a time may be called after it, and is called before it has passed twice:
+/// each refusal in a storm lowers the rate, which would have it wait for half a minute. Of one that
+/// names none the rate is all that there is.
+fn at_the_latest(retry_after: Option<Duration>, now: Instant) -> Option<Instant> {
+    retry_after.map(|wait| now + wait.mul_f64(LATEST))
 }
 
 impl Wait {

@@ -7,6 +7,7 @@
 
 mod budget;
 mod gate;
+mod pace;
 mod queue;
 mod rate;
 mod slots;

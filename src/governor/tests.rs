@@ -112,17 +112,16 @@ async fn a_thousand_submissions_keep_to_the_budget_and_namespaces_have_equal_sha
 struct Storm {
     until: Instant,
     retry_after: Option<Duration>,
-    calls: AtomicU32,
-    too_early: AtomicU32,
+    /// When it was called in vain.
+    refused: Mutex<Vec<Instant>>,
     first_after: Mutex<Option<Instant>>,
 }
 
 impl Storm {
     fn call(&self, permit: Permit) {
         let now = Instant::now();
-        self.calls.fetch_add(1, Ordering::SeqCst);
         if now < self.until {
-            self.too_early.fetch_add(1, Ordering::SeqCst);
+            self.refused.lock().unwrap().push(now);
             let retry_after = self.retry_after;
             permit.heard(Heard::Throttled { retry_after });
         } else {
@@ -130,16 +129,24 @@ impl Storm {
             permit.heard(Heard::Answer);
         }
     }
+
+    fn refused(&self) -> usize {
+        self.refused.lock().unwrap().len()
+    }
+
+    /// How long it took until its end was known.
+    fn known_after(&self) -> Duration {
+        self.first_after.lock().unwrap().unwrap() - self.until
+    }
 }
 
-/// A thousand objects want to submit in a storm, beside those whose calls ask how it is.
-async fn storm(retry_after: Option<Duration>) -> (Arc<Storm>, u32) {
-    let budget = Budget::new(allowance(600));
+/// So many objects want to submit in a storm, beside those whose calls ask how it is.
+async fn storm(objects: u32, limit: u32, retry_after: Option<Duration>) -> (Arc<Storm>, u32) {
+    let budget = Budget::new(allowance(limit));
     let storm = Arc::new(Storm {
         until: Instant::now() + 10 * MINUTE,
         retry_after,
-        calls: AtomicU32::new(0),
-        too_early: AtomicU32::new(0),
+        refused: Mutex::default(),
         first_after: Mutex::default(),
     });
     let created = Arc::new(AtomicU32::new(0));
@@ -150,7 +157,7 @@ async fn storm(retry_after: Option<Duration>) -> (Arc<Storm>, u32) {
     let probes = tokio::spawn(probe(Arc::clone(&budget), Arc::clone(&storm), woken));
     // The 429 that begins it.
     storm.call(call(&budget, &caller(Lane::Poll, "a")).await);
-    let objects = (0..1_000).map(|number| {
+    let objects = (0..objects).map(|number| {
         let (budget, storm, created) = (
             Arc::clone(&budget),
             Arc::clone(&storm),
@@ -186,26 +193,42 @@ async fn probe(
 #[tokio::test(start_paused = true)]
 async fn in_a_storm_of_429_one_call_asks_whenever_it_may_and_nothing_is_created() {
     let asked = Duration::from_secs(30);
-    let (storm, created) = storm(Some(asked)).await;
+    let (storm, created) = storm(1_000, 600, Some(asked)).await;
     assert_eq!(created, 0);
-    let calls = storm.too_early.load(Ordering::SeqCst);
+    let calls = storm.refused();
     assert!(calls <= 20, "{calls} calls in ten minutes");
-    let first = storm.first_after.lock().unwrap().unwrap();
-    assert!(
-        first - storm.until <= 2 * asked,
-        "{:?}",
-        first - storm.until
-    );
+    let known = storm.known_after();
+    assert!(known <= 2 * asked, "{known:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_storm_is_known_before_the_time_that_the_platform_named_has_passed_twice() {
+    for (limit, asked) in [(600, 5), (600, 1), (60, 2), (12, 10), (2, 60)] {
+        let asked = Duration::from_secs(asked);
+        let (storm, created) = storm(20, limit, Some(asked)).await;
+        assert_eq!(created, 0);
+        let known = storm.known_after();
+        assert!(known < 2 * asked, "{limit} {asked:?}: {known:?}");
+        let refused = storm.refused.lock().unwrap();
+        for (number, at) in refused.iter().enumerate() {
+            if let Some(next) = refused.get(number + 1) {
+                assert!(*next - *at >= asked, "{limit} {asked:?}: {:?}", *next - *at);
+            }
+            let within = refused[number..].iter().filter(|of| **of - *at < MINUTE);
+            let within = within.count();
+            assert!(within <= limit as usize, "{limit} {asked:?}: {within}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_storm_that_names_no_time_is_asked_about_ever_more_seldom() {
-    let (storm, created) = storm(None).await;
+    let (storm, created) = storm(1_000, 600, None).await;
     assert_eq!(created, 0);
-    let calls = storm.too_early.load(Ordering::SeqCst);
+    let calls = storm.refused();
     assert!((10..=30).contains(&calls), "{calls} calls in ten minutes");
-    let first = storm.first_after.lock().unwrap().unwrap();
-    assert!(first - storm.until <= MINUTE, "{:?}", first - storm.until);
+    let known = storm.known_after();
+    assert!(known <= MINUTE, "{known:?}");
 }
 
 #[tokio::test(start_paused = true)]
