@@ -19,11 +19,7 @@ async fn world(budget: Value, flags: &[&str]) -> World {
     let mut world = World::without_operator("budget").await;
     world.start_operator(flags).await;
     seed_dataset(&world.simulator, DATASET).await;
-    let values = [
-        ("client_id", "demo-client"),
-        ("client_secret", "demo-secret"),
-    ];
-    world.create_secret("aep-credentials", &values).await;
+    world.create_credential("aep-credentials").await;
     connect(&world, "prod", world.simulator.url(), budget).await;
     world
 }

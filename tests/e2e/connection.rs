@@ -27,14 +27,6 @@ async fn until_ready(world: &World) -> PlatformConnection {
         .await
 }
 
-async fn create_credential(world: &World) {
-    let values = [
-        ("client_id", "demo-client"),
-        ("client_secret", "demo-secret"),
-    ];
-    world.create_secret("aep-credentials", &values).await;
-}
-
 fn message(connection: &PlatformConnection) -> String {
     condition(connection, "Ready").unwrap().message
 }
@@ -80,7 +72,7 @@ async fn a_missing_secret_is_waited_for_and_seen_when_it_comes() {
         said.contains("aep-credentials") && said.contains("client_secret"),
         "{said}"
     );
-    create_credential(&world).await;
+    world.create_credential("aep-credentials").await;
     let fixed = Instant::now();
     until_ready(&world).await;
     assert!(fixed.elapsed() < HEALED, "{:?}", fixed.elapsed());
@@ -174,7 +166,7 @@ async fn a_wrong_client_secret_stalls_and_heals_on_the_fix_without_a_restart() {
 #[tokio::test]
 async fn an_unknown_sandbox_stalls_and_names_those_that_are_there() {
     let world = World::start("conn").await;
-    create_credential(&world).await;
+    world.create_credential("aep-credentials").await;
     let mut spec = world.connection_spec();
     spec["sandbox"] = json!("nosuch");
     world.create::<PlatformConnection>("prod", spec).await;
@@ -187,7 +179,7 @@ async fn an_unknown_sandbox_stalls_and_names_those_that_are_there() {
 #[tokio::test]
 async fn a_sandbox_that_is_being_created_is_waited_for_and_a_deleted_one_stalls() {
     let world = World::start("conn").await;
-    create_credential(&world).await;
+    world.create_credential("aep-credentials").await;
     let state = |state: &str| json!({ "sandboxes": [{ "name": "prod", "state": state }] });
     world.simulator.put("sandboxes", state("creating")).await;
     world
@@ -210,7 +202,7 @@ async fn a_sandbox_that_is_being_created_is_waited_for_and_a_deleted_one_stalls(
 #[tokio::test]
 async fn a_host_that_is_not_allowed_is_never_called() {
     let world = World::start("conn").await;
-    create_credential(&world).await;
+    world.create_credential("aep-credentials").await;
     let mut spec = world.connection_spec();
     let host = world.simulator.url().replace("127.0.0.1", "localhost");
     spec["endpoints"] = json!({ "platform": host, "ims": host });
@@ -250,7 +242,7 @@ async fn the_identity_service_down_for_a_while_is_waited_for() {
         "action": { "reply": { "status": 503, "body": "down", "commit": false } },
     });
     world.simulator.fault(fault).await;
-    create_credential(&world).await;
+    world.create_credential("aep-credentials").await;
     world
         .create::<PlatformConnection>("prod", world.connection_spec())
         .await;

@@ -137,9 +137,7 @@ impl Thing {
         let name = self.name();
         match self {
             Self::Connection => {
-                let (id, secret) = ("demo-client", "demo-secret");
-                let values = [("client_id", id), ("client_secret", secret)];
-                world.create_secret("aep-credentials", &values).await;
+                world.create_credential("aep-credentials").await;
                 world
                     .create::<PlatformConnection>(name, world.connection_spec())
                     .await;

@@ -137,15 +137,7 @@ async fn attempt(label: String, run: impl Future<Output = ()>) -> Option<String>
 async fn world(name: &str, flags: &[&str]) -> World {
     let mut world = World::without_operator(name).await;
     world.start_operator(flags).await;
-    world
-        .create_secret(
-            "aep-credentials",
-            &[
-                ("client_id", "demo-client"),
-                ("client_secret", "demo-secret"),
-            ],
-        )
-        .await;
+    world.create_credential("aep-credentials").await;
     world
 }
 

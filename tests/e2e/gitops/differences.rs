@@ -180,12 +180,8 @@ async fn no_example_differs_from_what_is_in_the_cluster_before_while_and_after_i
     let missing = |c: &PlatformConnection| reason(c, "Ready") == "SecretNotFound";
     world.until("prod", "without its Secret", missing).await;
     assert_no_diff(&world, &objects, "while something is missing");
-    let values = [
-        ("client_id", "demo-client"),
-        ("client_secret", "demo-secret"),
-    ];
     for secret in ["aep-credentials", "demo-credentials"] {
-        world.create_secret(secret, &values).await;
+        world.create_credential(secret).await;
     }
     let exports = objects.iter().map(named);
     let exports: Vec<&str> = exports

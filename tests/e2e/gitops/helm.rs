@@ -67,11 +67,7 @@ fn runs(runs: &[&str]) -> Value {
 async fn world(name: &str) -> World {
     let world = World::start(name).await;
     world.simulator.hold_jobs().await;
-    let values = [
-        ("client_id", "demo-client"),
-        ("client_secret", "demo-secret"),
-    ];
-    world.create_secret("aep-credentials", &values).await;
+    world.create_credential("aep-credentials").await;
     let url = world.simulator.url();
     let base = json!({
         "exports": { "enabled": false },

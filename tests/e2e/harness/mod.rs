@@ -2,19 +2,19 @@
 
 pub mod cluster;
 mod events;
+mod operator;
 mod plane;
 pub mod proxy;
 pub mod replica;
+mod said;
 pub mod simulator;
 mod through;
 mod wait;
 
-use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf};
 
-use aep_control_plane::{Guarded, Signal, shared, workspace_binary};
-use aep_export_operator::api::{
-    Condition, ExportJob, PlatformConnection, ProfileDataset, SubmissionOutcome,
-};
+use aep_control_plane::{Guarded, shared};
+use aep_export_operator::api::{ExportJob, PlatformConnection, ProfileDataset};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -27,12 +27,16 @@ use tempfile::TempDir;
 pub use cluster::{admin, documents, install_crd, kubectl};
 pub use plane::OwnPlane;
 pub use replica::Replica;
+pub use said::{condition, conditions, is, is_held, outcome, reason, true_conditions};
 pub use simulator::Simulator;
 pub use through::SHORT_WINDOWS;
 pub use wait::{LONG, eventually, until, within};
 
 /// The organisation of every simulated tenant.
 pub const ORGANIZATION: &str = "745F37C35E4B776E0A49421B@AdobeOrg";
+
+/// The label that tells shards apart.
+pub const SHARD: &str = "aep-export.dev/shard";
 
 /// A namespace with a simulated tenant, and an operator for it once one is started.
 pub struct World {
@@ -125,120 +129,6 @@ impl World {
         home
     }
 
-    /// Starts the operator with more flags, and waits until it is ready.
-    pub async fn start_operator(&mut self, flags: &[&str]) {
-        self.start_unready(flags).await;
-        let url = format!("http://127.0.0.1:{}/readyz", self.admin_port);
-        eventually("the operator to be ready", || async {
-            let reply = reqwest::get(&url)
-                .await
-                .map_err(|error| error.to_string())?;
-            if reply.status().is_success() {
-                Ok(())
-            } else {
-                Err(reply.text().await.unwrap_or_default())
-            }
-        })
-        .await;
-    }
-
-    /// Starts the operator with more flags, and waits until it answers.
-    pub async fn start_unready(&mut self, flags: &[&str]) {
-        self.spawn_operator(simulator::free_port(), flags);
-        let url = format!("http://127.0.0.1:{}/livez", self.admin_port);
-        eventually("the operator to answer", || async {
-            reqwest::get(&url)
-                .await
-                .map_err(|error| format!("{error}\n{}", self.log()))
-        })
-        .await;
-    }
-
-    /// Starts the operator with its admin server on this port, and does not wait.
-    fn spawn_operator(&mut self, admin_port: u16, flags: &[&str]) {
-        self.flags = flags.iter().map(ToString::to_string).collect();
-        self.admin_port = admin_port;
-        let command = self.command(admin_port, flags);
-        let log = self.directory.path().join("operator.log");
-        self.operator = Some(Guarded::spawn(&command, &log).unwrap());
-    }
-
-    /// The operator of this namespace, with more flags.
-    fn command(&self, admin_port: u16, flags: &[&str]) -> Command {
-        let mut command = Command::new(workspace_binary("aep-export-operator").unwrap());
-        command
-            .env("KUBECONFIG", &self.kubeconfig)
-            .arg("run")
-            .args(["--admin-address", &format!("127.0.0.1:{admin_port}")])
-            .args(["--allowed-hosts", "127.0.0.1", "--allow-http"]);
-        match &self.class {
-            Some(class) => command.args(["--controller-class", class]),
-            None => command.args(["--watch-namespaces", &self.namespace]),
-        };
-        for defaults in [
-            ["--log-filter", "info,aep_export_operator=debug"],
-            ["--poll-interval-min", "100ms"],
-            ["--poll-interval-max", "200ms"],
-        ] {
-            if !flags.contains(&defaults[0]) {
-                command.args(defaults);
-            }
-        }
-        command.args(flags);
-        command
-    }
-
-    /// Ends the operator at once, as a crash does.
-    pub fn kill_operator(&mut self) {
-        let mut operator = self.operator.take().expect("an operator");
-        operator.kill(Signal::KILL).unwrap();
-        operator.wait_exit(LONG).unwrap();
-    }
-
-    /// Ends the operator as Kubernetes does, and tells how long it took.
-    pub fn stop_operator(&mut self) -> Duration {
-        let mut operator = self.operator.take().expect("an operator");
-        let began = std::time::Instant::now();
-        operator.kill(Signal::TERM).unwrap();
-        let exit = operator.wait_exit(LONG).unwrap();
-        assert!(
-            exit.success(),
-            "the operator ended with {exit}\n{}",
-            self.log()
-        );
-        began.elapsed()
-    }
-
-    /// Starts it again, as it was.
-    pub async fn restart_operator(&mut self) {
-        let flags = self.flags.clone();
-        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        self.start_operator(&flags).await;
-    }
-
-    /// The operator's process.
-    pub fn operator_id(&self) -> u32 {
-        self.operator.as_ref().expect("an operator").pid()
-    }
-
-    /// Whether the operator's process runs.
-    pub fn operator_runs(&mut self) -> bool {
-        self.operator
-            .as_mut()
-            .is_some_and(|operator| operator.exit().is_none())
-    }
-
-    /// What the operator wrote so far.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("operator.log")).unwrap_or_default()
-    }
-
-    /// A page of the operator's admin server.
-    pub async fn admin_page(&self, path: &str) -> String {
-        let url = format!("http://127.0.0.1:{}{path}", self.admin_port);
-        reqwest::get(url).await.unwrap().text().await.unwrap()
-    }
-
     /// The objects of a kind in this namespace.
     pub fn api<K>(&self) -> Api<K>
     where
@@ -273,6 +163,15 @@ impl World {
         api.patch_status(name, &params, &patch).await.unwrap();
     }
 
+    /// Creates a Secret with the credential of every simulated tenant.
+    pub async fn create_credential(&self, name: &str) {
+        let values = [
+            ("client_id", "demo-client"),
+            ("client_secret", "demo-secret"),
+        ];
+        self.create_secret(name, &values).await;
+    }
+
     /// Creates a Secret.
     pub async fn create_secret(&self, name: &str, values: &[(&str, &str)]) {
         let values: BTreeMap<_, _> = values
@@ -295,14 +194,7 @@ impl World {
 
     /// Creates the Secret and the connection `prod`, and waits until it is ready.
     pub async fn connect(&self) {
-        self.create_secret(
-            "aep-credentials",
-            &[
-                ("client_id", "demo-client"),
-                ("client_secret", "demo-secret"),
-            ],
-        )
-        .await;
+        self.create_credential("aep-credentials").await;
         self.create::<PlatformConnection>("prod", self.connection_spec())
             .await;
         self.until::<PlatformConnection>("prod", "Ready", |c| is(&conditions(c), "Ready", "True"))
@@ -449,6 +341,18 @@ impl World {
             .unwrap();
     }
 
+    /// Gives an object to a shard, by its label.
+    pub async fn give<K>(&self, name: &str, shard: &str)
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned,
+    {
+        let labels = json!({ "metadata": { "labels": { SHARD: shard } } });
+        self.patch::<K>(name, labels).await.unwrap();
+    }
+
     /// Merges a patch into an object.
     pub async fn patch<K>(&self, name: &str, patch: Value) -> Result<K, kube::Error>
     where
@@ -539,57 +443,4 @@ where
 /// The spec of an export into a `ProfileDataset`.
 pub fn export_into(dataset: &str) -> Value {
     json!({ "export": { "destination": { "datasetRef": { "name": dataset } } } })
-}
-
-/// The conditions of an object.
-pub fn conditions<K: Serialize>(object: &K) -> Vec<Condition> {
-    let value = serde_json::to_value(object).unwrap();
-    let conditions = value
-        .pointer("/status/conditions")
-        .cloned()
-        .unwrap_or(json!([]));
-    serde_json::from_value(conditions).unwrap()
-}
-
-/// Whether a condition is there with this status.
-pub fn is(conditions: &[Condition], type_: &str, status: &str) -> bool {
-    conditions
-        .iter()
-        .any(|c| c.type_ == type_ && c.status == status)
-}
-
-/// The condition of this type.
-pub fn condition<K: Serialize>(object: &K, type_: &str) -> Option<Condition> {
-    conditions(object).into_iter().find(|c| c.type_ == type_)
-}
-
-/// The reason of the condition of this type.
-pub fn reason<K: Serialize>(object: &K, type_: &str) -> String {
-    condition(object, type_)
-        .map(|c| c.reason)
-        .unwrap_or_default()
-}
-
-/// The types of the conditions that are true, in order.
-pub fn true_conditions<K: Serialize>(object: &K) -> Vec<String> {
-    let mut types: Vec<String> = conditions(object)
-        .into_iter()
-        .filter(|c| c.status == "True")
-        .map(|c| c.type_)
-        .collect();
-    types.sort();
-    types
-}
-
-/// The outcome of the submission on record.
-pub fn outcome(export: &ExportJob) -> Option<SubmissionOutcome> {
-    export.status.as_ref()?.submission.as_ref()?.outcome
-}
-
-/// Whether our finalizer is on an export.
-pub fn is_held(export: &ExportJob) -> bool {
-    export
-        .finalizers()
-        .iter()
-        .any(|name| name == "aep-export.dev/export")
 }

@@ -96,11 +96,7 @@ async fn brief_world(name: &str, flags: &[&str]) -> World {
 /// With an operator with these flags, and the credential of all tenants.
 async fn with_flags(mut world: World, flags: &[&str]) -> World {
     world.start_operator(flags).await;
-    let values = [
-        ("client_id", "demo-client"),
-        ("client_secret", "demo-secret"),
-    ];
-    world.create_secret("aep-credentials", &values).await;
+    world.create_credential("aep-credentials").await;
     world
 }
 

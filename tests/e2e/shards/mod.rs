@@ -14,12 +14,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Replica, World, conditions, eventually, is},
+    harness::{Replica, SHARD, World, conditions, eventually, is},
     samples::JOBS,
 };
 
-/// The label that tells shards apart.
-const LABEL: &str = "aep-export.dev/shard";
 const LEASE: &str = "aep-export-operator";
 
 /// A request may be on its way for longer than it takes a busy machine to move its object.
@@ -43,7 +41,7 @@ impl Shards {
     /// Both lead, each by a lease of its own.
     async fn start(windows: &[&str]) -> Self {
         let world = World::behind_proxy("shards").await;
-        let selectors = ["a", "b"].map(|shard| format!("{LABEL}={shard}"));
+        let selectors = ["a", "b"].map(|shard| format!("{SHARD}={shard}"));
         permit(&world, &selectors).await;
         let start = |name: &'static str, selector: &str| {
             let flags = ["--leader-elect", "--shard-selector", selector];
@@ -58,11 +56,7 @@ impl Shards {
         let b = start("b", &selectors[1]).await;
         a.until_leads().await;
         b.until_leads().await;
-        let values = [
-            ("client_id", "demo-client"),
-            ("client_secret", "demo-secret"),
-        ];
-        world.create_secret("aep-credentials", &values).await;
+        world.create_credential("aep-credentials").await;
         Self { world, a, b }
     }
 
@@ -96,7 +90,7 @@ impl Shards {
             + Serialize,
     {
         self.world.create::<K>(name, spec).await;
-        self.give::<K>(name, shard).await;
+        self.world.give::<K>(name, shard).await;
     }
 
     /// An export into `profiles`.
@@ -105,23 +99,11 @@ impl Shards {
         self.create::<ExportJob>(name, spec, shard).await;
     }
 
-    /// Gives an object to a shard.
-    async fn give<K>(&self, name: &str, shard: &str)
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + std::fmt::Debug
-            + DeserializeOwned,
-    {
-        let labels = json!({ "metadata": { "labels": { LABEL: shard } } });
-        self.world.patch::<K>(name, labels).await.unwrap();
-    }
-
     /// Gives the export `one` to the second shard, with what it uses.
     async fn hand_over(&self) {
-        self.give::<PlatformConnection>("prod", "b").await;
-        self.give::<ProfileDataset>("profiles", "b").await;
-        self.give::<ExportJob>("one", "b").await;
+        self.world.give::<PlatformConnection>("prod", "b").await;
+        self.world.give::<ProfileDataset>("profiles", "b").await;
+        self.world.give::<ExportJob>("one", "b").await;
     }
 
     /// Waits until so many exports are followed by the first and the second operator.

@@ -58,7 +58,7 @@ async fn a_reply_that_comes_after_its_export_has_moved_is_recorded_and_nothing_m
     shards.export("one", "a").await;
     request.happened(1).await;
     // Its connection does not move yet: the first operator could go on with the export.
-    shards.give::<ExportJob>("one", "b").await;
+    world.give::<ExportJob>("one", "b").await;
     let lost = |export: &ExportJob| reason(export, "Reconciling") == "OtherShard";
     world.until("one", "without its connection", lost).await;
     request.end();
@@ -120,9 +120,9 @@ async fn an_export_that_moves_while_it_runs_is_followed_by_its_new_shard_alone()
     let done = world
         .until("one", "let go", |export: &ExportJob| !is_held(export))
         .await;
-    shards.give::<ExportJob>("one", "a").await;
-    shards.give::<ProfileDataset>("profiles", "a").await;
-    shards.give::<PlatformConnection>("prod", "a").await;
+    world.give::<ExportJob>("one", "a").await;
+    world.give::<ProfileDataset>("profiles", "a").await;
+    world.give::<PlatformConnection>("prod", "a").await;
     shards.export("next", "a").await;
     world.until_phase("next", "Succeeded").await;
     let after = world.get("one").await;
@@ -174,7 +174,7 @@ async fn what_an_export_of_another_shard_was_begun_with_waits_for_it() {
     world.simulator.hold_jobs().await;
     shards.export("one", "a").await;
     world.until_phase("one", "Running").await;
-    shards.give::<ExportJob>("one", "b").await;
+    world.give::<ExportJob>("one", "b").await;
     let lost = |export: &ExportJob| reason(export, "Reconciling") == "OtherShard";
     world.until("one", "without its connection", lost).await;
     world.delete::<ProfileDataset>("profiles").await;

@@ -29,9 +29,9 @@ async fn what_names_an_object_of_another_shard_is_told_so_and_heals_when_labels_
     world.until("other", "told", told::<ProfileDataset>).await;
     shards.assert_jobs(1).await;
 
-    shards.give::<ExportJob>("one", "a").await;
+    world.give::<ExportJob>("one", "a").await;
     world.until_phase("one", "Succeeded").await;
-    shards.give::<PlatformConnection>("prod", "b").await;
+    world.give::<PlatformConnection>("prod", "b").await;
     world
         .until("other", "made", is_ready::<ProfileDataset>)
         .await;
@@ -59,7 +59,7 @@ async fn an_object_that_no_shard_selects_is_left_alone() {
     shards.export("one", "a").await;
     world.until_phase("one", "Succeeded").await;
     assert_eq!(world.get("alone").await.status.unwrap().phase, None);
-    shards.give::<ExportJob>("alone", "a").await;
+    world.give::<ExportJob>("alone", "a").await;
     world.until_phase("alone", "Succeeded").await;
     shards.assert_jobs(3).await;
 }

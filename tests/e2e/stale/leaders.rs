@@ -167,15 +167,7 @@ async fn an_intent_whose_answer_was_lost_is_settled_by_the_next_leader() {
 #[tokio::test]
 async fn of_two_operators_that_start_at_the_same_time_one_acts() {
     let world = World::without_operator("leaders").await;
-    world
-        .create_secret(
-            "aep-credentials",
-            &[
-                ("client_id", "demo-client"),
-                ("client_secret", "demo-secret"),
-            ],
-        )
-        .await;
+    world.create_credential("aep-credentials").await;
     // No lease expires within the test.
     let flags = ["--leader-elect", "--lease-duration", "10m"];
     let replicas = tokio::join!(

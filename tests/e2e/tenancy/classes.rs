@@ -19,11 +19,7 @@ fn connection(world: &World, class: Option<&str>) -> Value {
 /// A namespace with a Secret, and no operator.
 async fn secretive() -> World {
     let world = World::without_operator("classes").await;
-    let values = [
-        ("client_id", "demo-client"),
-        ("client_secret", "demo-secret"),
-    ];
-    world.create_secret("aep-credentials", &values).await;
+    world.create_credential("aep-credentials").await;
     world
 }
 

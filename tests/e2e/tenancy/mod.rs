@@ -21,7 +21,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::harness::{World, condition, reason, until};
+use crate::harness::{SHARD, World, condition, reason, until};
 
 /// A tenant, a shared connection to it of this test's class, and an operator of that class.
 struct Shared {
@@ -39,19 +39,15 @@ impl Shared {
 
     /// A connection that all may use, of a shard, with an operator for that.
     async fn of_shard(shard: &str) -> Self {
-        let selector = format!("aep-export.dev/shard={shard}");
-        let labels = json!({ "aep-export.dev/shard": shard });
+        let selector = format!("{SHARD}={shard}");
+        let labels = json!({ SHARD: shard });
         Self::start_with(json!({}), labels, &["--shard-selector", &selector]).await
     }
 
     async fn start_with(selector: Value, labels: Value, flags: &[&str]) -> Self {
         let (mut world, class) = World::of_cluster("tenancy").await;
         world.start_operator(flags).await;
-        let values = [
-            ("client_id", "demo-client"),
-            ("client_secret", "demo-secret"),
-        ];
-        world.create_secret("aep-credentials", &values).await;
+        world.create_credential("aep-credentials").await;
         let name = world.namespace.clone();
         let shared = Self { world, class, name };
         shared.create(selector, labels).await;

@@ -34,11 +34,7 @@ async fn kstatus_and_argo_cd_read_a_shared_connection_in_every_state_as_it_is_me
         .edit(json!({ "budget": { "maxRunningExports": 7 } }))
         .await;
     record.until(SHARED, &name, "not seen").await;
-    let values = [
-        ("client_id", "demo-client"),
-        ("client_secret", "demo-secret"),
-    ];
-    shared.world.create_secret("aep-credentials", &values).await;
+    shared.world.create_credential("aep-credentials").await;
     let flags = ["--connection-recheck", "1s"];
     shared.world.start_operator(&flags).await;
     let ready = |c: &_| reason(c, "Ready") == "Verified";
