@@ -204,10 +204,7 @@ fn allowed(endpoint: &str, settings: &Settings) -> Result<Url, Cause> {
     let url = Url::parse(endpoint)
         .map_err(|error| wrong(format!("endpoint {endpoint} is not a URL: {error}")))?;
     let host = url.host_str().unwrap_or_default();
-    if !allowed_hosts
-        .iter()
-        .any(|allowed| allowed.eq_ignore_ascii_case(host))
-    {
+    if !allowed_hosts.iter().any(|allowed| allowed == host) {
         return Err(wrong(format!(
             "host {host} is not on this operator's allow list ({}): use one of these, or ask who \
              runs the operator to add it to --allowed-hosts",
