@@ -2,14 +2,17 @@
 //!
 //! Only the connection says the class. What uses it is its operator's, from before the first word
 //! in its status to the end; of what names a connection that is not there, the operator without a
-//! class says so, and no other.
+//! class says so, and no other. A connection of another shard has its class, too: it is looked up.
 
-use kube::ResourceExt;
+use std::time::Duration;
+
+use kube::{ResourceExt, runtime::controller::Action};
 
 use super::{
     Context, PassError,
     connection::Connection,
-    dependencies::{begun, into, is_ended},
+    dependencies::{begun, into, is_ended, wished_by},
+    jittered,
     tenants::ConnectionKey,
 };
 use crate::{
@@ -19,6 +22,10 @@ use crate::{
     },
     decide::tenancy::{Named, Whose, whose},
 };
+
+/// How soon it is looked again whether another shard has what an object names: to the API server that
+/// is one or two requests.
+const LOOK_AGAIN: Duration = Duration::from_mins(5);
 
 impl Context {
     /// Which operator serves a connection.
@@ -64,9 +71,20 @@ impl Context {
         let named = match (&there, record) {
             (Some(class), _) => Named::There(class.as_deref()),
             (None, Some(record)) => Named::Recorded(record.controller_class.as_deref()),
-            (None, None) => Named::Unknown,
+            (None, None) => self.unseen(),
         };
         self.told_by(named)
+    }
+
+    /// A connection that the stores do not have. Where they show all that there is, one with a class
+    /// need not look: it has nothing to say of what is not there.
+    fn unseen(&self) -> Named<'static> {
+        let reach = &self.shared.reach;
+        if reach.class().is_some() && reach.shard().is_none() {
+            Named::Absent
+        } else {
+            Named::Unseen
+        }
     }
 
     fn told_by(&self, named: Named) -> Whose {
@@ -90,19 +108,18 @@ impl Context {
         dataset: &ProfileDataset,
     ) -> Result<bool, PassError> {
         match self.whose_dataset(dataset) {
-            Whose::Ours => Ok(true),
-            Whose::Others => Ok(false),
-            Whose::Nobodys => {
-                let status = dataset.status.as_ref();
-                let said = status.map(|s| (&s.conditions[..], s.observed_generation));
-                if is_told(said, dataset.metadata.generation) {
-                    return Ok(true);
-                }
-                let namespace = dataset.namespace().unwrap_or_default();
-                let key = ConnectionKey::named(&namespace, &dataset.spec.connection_ref);
-                self.is_nobodys(&key).await
-            }
+            Whose::Ours => return Ok(true),
+            Whose::Others => return Ok(false),
+            Whose::Unknown => {}
         }
+        let status = dataset.status.as_ref();
+        let said = status.map(|s| (&s.conditions[..], s.observed_generation));
+        if self.has_told(said, dataset.metadata.generation) {
+            return Ok(true);
+        }
+        let namespace = dataset.namespace().unwrap_or_default();
+        let key = ConnectionKey::named(&namespace, &dataset.spec.connection_ref);
+        self.is_to_tell_of(&key).await
     }
 
     /// Whether an export is this operator's, by a look at the API server where the stores do not
@@ -111,52 +128,98 @@ impl Context {
         match self.whose_export(export) {
             Whose::Ours => return Ok(true),
             Whose::Others => return Ok(false),
-            Whose::Nobodys => {}
+            Whose::Unknown => {}
         }
         let status = export.status.as_ref();
         let said = status.map(|s| (&s.conditions[..], s.observed_generation));
-        if is_told(said, export.metadata.generation) {
+        if self.has_told(said, export.metadata.generation) {
             return Ok(true);
         }
         let namespace = export.namespace().unwrap_or_default();
         let key = match (self.wished_connection_of(export), into(export)) {
-            (Some(key), _) => key,
+            (Some(key), _) => Some(key),
             (None, Some(dataset)) => {
-                let found = self
-                    .fetch::<ProfileDataset>(Some(&namespace), dataset)
-                    .await?;
-                match found {
-                    Some(found) => ConnectionKey::named(&namespace, &found.spec.connection_ref),
-                    None => return Ok(true),
+                let found = self.fetch::<ProfileDataset>(Some(&namespace), dataset);
+                match found.await? {
+                    // It is on its way to the store, which wakes what names it.
+                    Some(found) if self.shared.reach.serves(found.labels()) => return Ok(false),
+                    found => found.as_ref().and_then(wished_by),
                 }
             }
-            (None, None) => return Ok(true),
+            (None, None) => None,
         };
-        self.is_nobodys(&key).await
+        match key {
+            Some(key) => self.is_to_tell_of(&key).await,
+            None => Ok(self.tells_of_absent()),
+        }
     }
 
-    /// Whether a connection that the stores do not have is not there. One that is, and of this
-    /// operator, is on its way to the store, which wakes all that use it; another shard's is told
-    /// of.
-    async fn is_nobodys(&self, key: &ConnectionKey) -> Result<bool, PassError> {
+    /// Whether this operator is to tell an object of the connection that it names, which the stores
+    /// do not tell to be its own.
+    async fn is_to_tell_of(&self, key: &ConnectionKey) -> Result<bool, PassError> {
+        // The dataset that names it may be of another shard, and it of this one.
+        if let Some(class) = self.class_of(key) {
+            return Ok(self.told_by(Named::There(class.as_deref())) == Whose::Ours);
+        }
         let ConnectionKey { namespace, name } = key;
         match namespace {
             Some(namespace) => {
                 let found = self.fetch::<PlatformConnection>(Some(namespace), name);
-                Ok(found.await?.is_none_or(|found| self.is_elsewhere(&found)))
+                Ok(self.tells_of(found.await?.as_ref()))
             }
             // They cannot be seen here, which is what there is to say.
-            None if !self.shared.reach.sees_cluster() => Ok(true),
+            None if !self.shared.reach.sees_cluster() => Ok(self.tells_of_absent()),
             None => {
                 let found = self.fetch::<ClusterPlatformConnection>(None, name);
-                Ok(found.await?.is_none_or(|found| self.is_elsewhere(&found)))
+                Ok(self.tells_of(found.await?.as_ref()))
             }
         }
     }
 
-    fn is_elsewhere<C: Connection>(&self, connection: &C) -> bool {
-        self.whose_connection(connection) == Whose::Ours
-            && !self.shared.reach.serves(connection.labels())
+    /// Whether this operator tells of a connection that the stores do not have. One that is of this
+    /// operator and shard is on its way to the store, which wakes all that use it.
+    fn tells_of<C: Connection>(&self, found: Option<&C>) -> bool {
+        found.map_or_else(
+            || self.tells_of_absent(),
+            |found| {
+                self.whose_connection(found) == Whose::Ours
+                    && !self.shared.reach.serves(found.labels())
+            },
+        )
+    }
+
+    /// Whether this operator tells of what is not there.
+    fn tells_of_absent(&self) -> bool {
+        self.told_by(Named::Absent) == Whose::Ours
+    }
+
+    /// Whether a status of this generation says already that what the object names is not there:
+    /// only the operator that tells of it says so.
+    fn has_told(
+        &self,
+        status: Option<(&[Condition], Option<i64>)>,
+        generation: Option<i64>,
+    ) -> bool {
+        let Some((conditions, observed)) = status.filter(|_| self.tells_of_absent()) else {
+            return false;
+        };
+        let told = [
+            Reason::ConnectionNotFound,
+            Reason::DatasetNotFound,
+            Reason::ClusterConnectionsNotServed,
+        ];
+        let ready = find(conditions, ConditionType::Ready);
+        observed == generation
+            && ready.is_some_and(|ready| told.iter().any(|told| told.as_str() == ready.reason))
+    }
+
+    /// When to look again at an object whose connection is not there, or not this operator's. The
+    /// stores bring what changes that, but for what another shard has.
+    pub(super) fn look_again(&self) -> Action {
+        match self.shared.reach.shard() {
+            Some(_) => Action::requeue(jittered(LOOK_AGAIN)),
+            None => Action::await_change(),
+        }
     }
 
     /// A connection is another operator's.
@@ -180,20 +243,4 @@ impl Context {
 /// What a dataset has on record of its connection.
 fn record_of(dataset: &ProfileDataset) -> Option<&ConnectionStatusRef> {
     dataset.status.as_ref()?.connection.as_ref()
-}
-
-/// Whether a status of this generation says already that what the object names is not there: only
-/// this operator says so.
-fn is_told(status: Option<(&[Condition], Option<i64>)>, generation: Option<i64>) -> bool {
-    let Some((conditions, observed)) = status else {
-        return false;
-    };
-    let told = [
-        Reason::ConnectionNotFound,
-        Reason::DatasetNotFound,
-        Reason::ClusterConnectionsNotServed,
-    ];
-    let ready = find(conditions, ConditionType::Ready);
-    observed == generation
-        && ready.is_some_and(|ready| told.iter().any(|told| told.as_str() == ready.reason))
 }

@@ -15,8 +15,10 @@ pub enum Named<'a> {
     There(Option<&'a str>),
     /// It cannot be seen here; the operator of this class has served the object with it.
     Recorded(Option<&'a str>),
-    /// It cannot be seen here, and no operator has served the object yet.
-    Unknown,
+    /// It is not in this operator's stores, and no operator has served the object yet.
+    Unseen,
+    /// It is not there, and no operator has served the object yet.
+    Absent,
 }
 
 /// Which operator serves an object.
@@ -26,9 +28,8 @@ pub enum Whose {
     Ours,
     /// Another one: it is left alone.
     Others,
-    /// No connection tells, as far as the stores have it. This operator has no class, so it is the
-    /// one to say what is missing, once a look at the API server has shown that it is.
-    Nobodys,
+    /// The stores do not tell: a look at the API server does.
+    Unknown,
 }
 
 /// Which operator serves an object, told by the class of its connection.
@@ -45,10 +46,11 @@ pub fn whose(own: Option<&str>, named: Named) -> Whose {
                 Whose::Others
             }
         }
-        Named::Unknown => match own {
+        Named::Absent => match own {
             Some(_) => Whose::Others,
-            None => Whose::Nobodys,
+            None => Whose::Ours,
         },
+        Named::Unseen => Whose::Unknown,
     }
 }
 
@@ -226,14 +228,16 @@ mod tests {
         let named = all
             .into_iter()
             .flat_map(|class| [Named::There(class), Named::Recorded(class)]);
-        for named in named.chain([Named::Unknown]) {
+        for named in named.chain([Named::Absent]) {
             let acting = all
                 .into_iter()
                 .filter(|own| whose(*own, named) != Whose::Others);
             assert_eq!(acting.count(), 1, "{named:?}");
         }
-        assert_eq!(whose(None, Named::Unknown), Whose::Nobodys);
-        assert_eq!(whose(Some("blue"), Named::Unknown), Whose::Others);
+        for own in all {
+            assert_eq!(whose(own, Named::Unseen), Whose::Unknown, "{own:?}");
+        }
+        assert_eq!(whose(None, Named::Absent), Whose::Ours);
         assert_eq!(whose(Some("blue"), Named::There(Some("blue"))), Whose::Ours);
         assert_eq!(whose(Some("blue"), Named::There(None)), Whose::Others);
     }

@@ -67,7 +67,10 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
     let namespace = dataset.namespace().unwrap_or_default();
     let is_live = dataset.metadata.deletion_timestamp.is_none();
     let key = ConnectionKey::named(&namespace, &dataset.spec.connection_ref);
-    if !context.is_dataset_ours(dataset).await? || (is_live && context.is_yet_to_be_seen(&key)) {
+    if !context.is_dataset_ours(dataset).await? {
+        return Ok(context.look_again());
+    }
+    if is_live && context.is_yet_to_be_seen(&key) {
         return Ok(Action::await_change());
     }
     let uid = dataset.uid().unwrap_or_default();
@@ -268,11 +271,10 @@ async fn settle(
                 let wait = pause.until.duration_since(seen.facts.now);
                 Action::requeue(Duration::try_from(wait).unwrap_or_default())
             }
-            // The store brings the connection's change.
             (Reason::ConnectionNotFound | Reason::ConnectionNotReady, _)
                 if seen.tenant.is_none() =>
             {
-                Action::await_change()
+                context.look_again()
             }
             _ => retry(&uid, context, &seen.facts, cause),
         },

@@ -39,6 +39,19 @@ async fn what_names_an_object_of_another_shard_is_told_so_and_heals_when_labels_
 }
 
 #[tokio::test]
+async fn an_export_is_told_of_its_dataset_though_their_connection_is_here() {
+    let shards = Shards::furnished().await;
+    let world = &shards.world;
+    world.give::<PlatformConnection>("prod", "b").await;
+    shards.export("one", "b").await;
+    world.until("one", "told", told::<ExportJob>).await;
+    shards.assert_jobs(1).await;
+    world.give::<ProfileDataset>("profiles", "b").await;
+    world.until_phase("one", "Succeeded").await;
+    shards.assert_jobs(2).await;
+}
+
+#[tokio::test]
 async fn what_is_nowhere_is_to_be_created_also_in_a_shard() {
     let shards = Shards::furnished().await;
     let spec = crate::harness::export_into("nowhere");

@@ -1,57 +1,57 @@
 //! A connection that namespaces share, where operators share the objects by label.
 
-use aep_export_operator::api::{ExportJob, ProfileDataset};
+use aep_export_operator::api::{ExportJob, PlatformConnection, ProfileDataset};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::{Shared, end};
-use crate::harness::{eventually, reason};
+use crate::harness::{Replica, SHARD, World, condition, conditions, eventually, reason};
 
-/// The labels of a shard.
-fn shard(name: &str) -> Value {
-    json!({ "metadata": { "labels": { "aep-export.dev/shard": name } } })
+/// With a shared connection in the first shard, and an operator for each.
+async fn two_shards() -> (Shared, Replica) {
+    let shared = Shared::of_shard("a").await;
+    let flags = ["--shard-selector", &format!("{SHARD}=b")];
+    let second = shared.world.start_replica("second", &flags).await;
+    (shared, second)
 }
 
-/// Gives the shared connection to a shard.
-async fn give(shared: &Shared, to: &str) {
-    let (params, patch) = (PatchParams::default(), Patch::Merge(shard(to)));
-    let connections = shared.connections();
-    let given = connections.patch(&shared.name, &params, &patch);
-    given.await.unwrap();
+/// Creates a dataset in the second shard.
+async fn dataset(world: &World, name: &str, connection: Value) {
+    let spec = json!({ "connectionRef": connection, "dataset": { "name": name } });
+    world.create::<ProfileDataset>(name, spec).await;
+    world.give::<ProfileDataset>(name, "b").await;
+}
+
+/// Whether a dataset is told that its connection is of another shard, and how to mend that.
+fn is_told(dataset: &ProfileDataset, remedy: &str) -> bool {
+    let told = condition(dataset, "Stalled").filter(|told| told.reason == "OtherShard");
+    told.is_some_and(|told| told.message.contains(remedy))
 }
 
 #[tokio::test]
 async fn a_shared_connection_is_of_one_shard_and_moves_while_an_export_runs_by_it() {
-    let shared = Shared::of_shard("a").await;
+    let (shared, second) = two_shards().await;
     let world = &shared.world;
-    let flags = ["--shard-selector", "aep-export.dev/shard=b"];
-    let second = world.start_replica("second", &flags).await;
     world.simulator.hold_jobs().await;
     shared.dataset().await;
     world.export("one").await;
-    world
-        .patch::<ProfileDataset>("profiles", shard("a"))
-        .await
-        .unwrap();
-    world.patch::<ExportJob>("one", shard("a")).await.unwrap();
+    world.give::<ProfileDataset>("profiles", "a").await;
+    world.give::<ExportJob>("one", "a").await;
     world.until_phase("one", "Running").await;
+    dataset(world, "other", shared.reference()).await;
+    let remedy = format!("kubectl label clusterplatformconnections {}", shared.name);
+    let told = |other: &ProfileDataset| is_told(other, &remedy);
+    world.until("other", "told", told).await;
 
-    let spec = json!({
-        "connectionRef": shared.reference(),
-        "dataset": { "name": "Another one" },
-    });
-    world.create::<ProfileDataset>("other", spec).await;
-    world
-        .patch::<ProfileDataset>("other", shard("b"))
+    let labels = json!({ "metadata": { "labels": { SHARD: "b" } } });
+    let (params, patch) = (PatchParams::default(), Patch::Merge(labels));
+    let connections = shared.connections();
+    connections
+        .patch(&shared.name, &params, &patch)
         .await
         .unwrap();
-
-    give(&shared, "b").await;
-    world
-        .patch::<ProfileDataset>("profiles", shard("b"))
-        .await
-        .unwrap();
-    world.patch::<ExportJob>("one", shard("b")).await.unwrap();
+    world.give::<ProfileDataset>("profiles", "b").await;
+    world.give::<ExportJob>("one", "b").await;
     eventually("the second to follow the export", || async {
         match second.metric("exports_followed").await {
             1 => Ok(()),
@@ -66,4 +66,26 @@ async fn a_shared_connection_is_of_one_shard_and_moves_while_an_export_runs_by_i
     assert_eq!(second.metric("exports_ended_total").await, 1);
     assert_eq!(world.simulator.posts().await.len(), 1);
     assert_eq!(world.simulator.jobs().await.len(), 1);
+}
+
+#[tokio::test]
+async fn of_a_connection_of_another_shard_tells_only_the_operator_of_its_class() {
+    let (shared, _second) = two_shards().await;
+    let world = &shared.world;
+    let mut spec = world.connection_spec();
+    world
+        .create::<PlatformConnection>("strange", spec.clone())
+        .await;
+    spec["controllerClass"] = json!(shared.class);
+    world.create::<PlatformConnection>("ours", spec).await;
+    for name in ["strange", "ours"] {
+        world.give::<PlatformConnection>(name, "a").await;
+        dataset(world, name, json!({ "name": name })).await;
+    }
+    let remedy = "kubectl label platformconnections ours";
+    let told = |ours: &ProfileDataset| is_told(ours, remedy);
+    world.until("ours", "told", told).await;
+    let strange: ProfileDataset = world.api().get("strange").await.unwrap();
+    assert!(conditions(&strange).is_empty());
+    assert!(world.events_of("strange").await.is_empty());
 }
