@@ -33,7 +33,7 @@ mix: doctor build ## Live random lives with several kinds of trouble: 300, and 1
 crash: doctor build ## Kill the operator at every request of a life (minutes; SEED=number: other pairs)
 	@hack/crash.sh
 
-bench: doctor build ## Measure memory, processor time, writes and calls at scale (an hour; ROWS=name,name: some; RUNS=number)
+bench: doctor build ## Measure memory, processor time, writes and calls at scale (three hours; ROWS=name,name: some; RUNS=number)
 	@hack/bench.sh
 
 # A Rust target for another machine is linked by that machine's gcc.

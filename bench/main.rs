@@ -32,7 +32,7 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
-use report::{Report, selected};
+use report::{Report, Row, selected};
 use rows::{SCENES, Scene};
 
 /// The argument that makes a process run one scene.
@@ -75,7 +75,7 @@ fn measure_all() -> ExitCode {
     let (mut ok, mut missed, mut errors) = (0, 0, 0);
     for scene in SCENES.iter().filter(wanted) {
         eprintln!("bench: scene {}", scene.name);
-        match run(scene) {
+        match runs(scene) {
             Ok(lines) => {
                 ok += lines.iter().filter(|line| line.ends_with(" ok")).count();
                 missed += lines.iter().filter(|line| line.ends_with(" miss")).count();
@@ -94,8 +94,44 @@ fn measure_all() -> ExitCode {
     }
 }
 
-/// Runs a scene in a process with a control plane, and gives the lines that it printed.
-fn run(scene: &Scene) -> Result<Vec<String>, String> {
+/// Runs a scene, and as often as is asked for what of its rows is measured in each run. Prints what
+/// it says, and gives that.
+fn runs(scene: &Scene) -> Result<Vec<String>, String> {
+    let again: Vec<&Row> = scene
+        .rows
+        .iter()
+        .filter(|row| row.is_in_each_run() && selected(row.name))
+        .collect();
+    let names: Vec<&str> = again.iter().map(|row| row.name).collect();
+    let mut values = vec![Vec::new(); again.len()];
+    let mut lines = Vec::new();
+    let mut rows = None;
+    for _ in 0..if again.is_empty() { 1 } else { report::runs() } {
+        run(scene, rows.as_deref(), |line| {
+            let told = again.iter().zip(&mut values);
+            let told = told.filter_map(|(row, values)| Some((values, row.value(&line)?)));
+            match told.last() {
+                Some((values, value)) => values.push(value),
+                None => {
+                    println!("{line}");
+                    lines.push(line);
+                }
+            }
+        })?;
+        rows = Some(names.join(","));
+    }
+    for (row, values) in again.iter().zip(&values) {
+        for line in row.lines(values) {
+            println!("{line}");
+            lines.push(line);
+        }
+    }
+    Ok(lines)
+}
+
+/// Runs a scene once, in a process with a control plane: all that is asked for, or these rows. Each
+/// line that it prints is for `told`.
+fn run(scene: &Scene, rows: Option<&str>, mut told: impl FnMut(String)) -> Result<(), String> {
     let control_plane = aep_control_plane::workspace_binary("control-plane");
     let control_plane = control_plane.map_err(|error| error.to_string())?;
     let own = env::current_exe().map_err(|error| error.to_string())?;
@@ -103,18 +139,16 @@ fn run(scene: &Scene) -> Result<Vec<String>, String> {
         .args(["run", "--"])
         .arg(own)
         .args([SCENE, scene.name])
+        .envs(rows.map(|rows| (report::ROWS, rows)))
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| error.to_string())?;
-    let mut lines = Vec::new();
     for line in BufReader::new(child.stdout.take().expect("a pipe")).lines() {
-        let line = line.map_err(|error| error.to_string())?;
-        println!("{line}");
-        lines.push(line);
+        told(line.map_err(|error| error.to_string())?);
     }
     let status = child.wait().map_err(|error| error.to_string())?;
     if status.success() {
-        Ok(lines)
+        Ok(())
     } else {
         Err(status.to_string())
     }

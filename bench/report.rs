@@ -2,7 +2,10 @@
 
 use std::env;
 
-use crate::{rows::SCENES, rows::Scene, statistics::spread};
+use crate::{
+    rows::{SCENES, Scene},
+    statistics::{number, spread},
+};
 
 /// A number that is measured.
 pub struct Row {
@@ -10,6 +13,8 @@ pub struct Row {
     pub name: &'static str,
     unit: &'static str,
     goal: Goal,
+    /// Whether it takes a run of its whole scene to measure it once more.
+    again: bool,
 }
 
 /// What a number should be.
@@ -25,26 +30,70 @@ enum Goal {
 impl Row {
     /// One that should not be more than this.
     pub const fn at_most(name: &'static str, most: f64, unit: &'static str) -> Self {
-        let goal = Goal::AtMost(most);
-        Self { name, unit, goal }
+        Self::new(name, unit, Goal::AtMost(most))
     }
 
     /// One that should not be less than this.
     pub const fn at_least(name: &'static str, least: f64) -> Self {
-        let (unit, goal) = ("", Goal::AtLeast(least));
-        Self { name, unit, goal }
+        Self::new(name, "", Goal::AtLeast(least))
     }
 
     /// One that should be this.
     pub const fn exactly(name: &'static str, number: f64) -> Self {
-        let (unit, goal) = ("", Goal::Exactly(number));
-        Self { name, unit, goal }
+        Self::new(name, "", Goal::Exactly(number))
     }
 
     /// One without a goal of its own.
     pub const fn told(name: &'static str, unit: &'static str) -> Self {
-        let goal = Goal::None;
-        Self { name, unit, goal }
+        Self::new(name, unit, Goal::None)
+    }
+
+    const fn new(name: &'static str, unit: &'static str, goal: Goal) -> Self {
+        let again = false;
+        Self {
+            name,
+            unit,
+            goal,
+            again,
+        }
+    }
+
+    /// The same, measured in several runs of its scene: once in each.
+    pub const fn in_each_run(self) -> Self {
+        Self {
+            again: true,
+            ..self
+        }
+    }
+
+    /// Whether it is measured in each run of its scene.
+    pub const fn is_in_each_run(&self) -> bool {
+        self.again
+    }
+
+    /// The value that a line of this row tells; of another line nothing.
+    pub fn value(&self, line: &str) -> Option<f64> {
+        let mut words = line.split(' ');
+        let value = (words.next() == Some(self.name)).then(|| words.next())??;
+        value.strip_suffix(self.unit)?.parse().ok()
+    }
+
+    /// The line that tells a value of it.
+    fn line(&self, value: f64) -> String {
+        let met = if self.goal.is_met(value) {
+            "ok"
+        } else {
+            "miss"
+        };
+        let (value, goal) = (number(value), self.goal.text(self.unit));
+        format!("{} {value}{} {goal} {met}", self.name, self.unit)
+    }
+
+    /// The lines that tell the values of several runs: the worst is the row, and the spread is told
+    /// beside it.
+    pub fn lines(&self, values: &[f64]) -> [String; 2] {
+        let spread = format!("# {}: {}", self.name, spread(values));
+        [self.line(self.goal.worst(values)), spread]
     }
 }
 
@@ -56,6 +105,17 @@ impl Goal {
             Self::Exactly(number) => (value - number).abs() < f64::EPSILON,
             Self::None => true,
         }
+    }
+
+    fn worst(self, values: &[f64]) -> f64 {
+        let values = values.iter().copied();
+        let badness = |value: &f64| match self {
+            Self::AtMost(_) | Self::None => *value,
+            Self::AtLeast(_) => -value,
+            Self::Exactly(number) => (value - number).abs(),
+        };
+        let worst = values.max_by(|one, other| badness(one).total_cmp(&badness(other)));
+        worst.expect("a run")
     }
 
     fn text(self, unit: &str) -> String {
@@ -90,24 +150,25 @@ impl Report {
 
     /// A row, if it is asked for.
     pub fn row(&self, name: &str, value: f64) {
-        let mut rows = self.scene.rows.iter();
-        let row = rows
-            .find(|row| row.name == name)
-            .expect("a row of the scene");
         if selected(name) {
-            let met = if row.goal.is_met(value) { "ok" } else { "miss" };
-            let (value, goal) = (number(value), row.goal.text(row.unit));
-            println!("{name} {value}{} {goal} {met}", row.unit);
+            println!("{}", self.find(name).line(value));
         }
     }
 
-    /// A row of several runs: the worst is the row, and the spread is told beside it.
+    /// A row of several runs within the scene.
     pub fn worst_of(&self, name: &str, values: &[f64]) {
-        let worst = values.iter().copied().fold(f64::MIN, f64::max);
-        self.row(name, worst);
         if selected(name) {
-            self.note(&format!("{name}: {}", spread(values)));
+            self.find(name)
+                .lines(values)
+                .iter()
+                .for_each(|line| println!("{line}"));
         }
+    }
+
+    fn find(&self, name: &str) -> &Row {
+        let mut rows = self.scene.rows.iter();
+        rows.find(|row| row.name == name)
+            .expect("a row of the scene")
     }
 
     /// Something to know beside the rows.
@@ -136,8 +197,11 @@ pub fn unknown() -> Vec<String> {
     rows
 }
 
+/// The variable that names rows, by commas.
+pub const ROWS: &str = "ROWS";
+
 fn rows_asked_for() -> Option<Vec<String>> {
-    let rows = env::var("ROWS").ok().filter(|rows| !rows.is_empty())?;
+    let rows = env::var(ROWS).ok().filter(|rows| !rows.is_empty())?;
     Some(rows.split(',').map(|row| row.trim().to_owned()).collect())
 }
 
@@ -152,21 +216,4 @@ pub fn setting(name: &str, default: u64) -> u64 {
 /// How often a time is measured.
 pub fn runs() -> u64 {
     setting("RUNS", 5)
-}
-
-/// Three digits are more than any of these numbers is worth; a whole number is one.
-fn number(value: f64) -> String {
-    if value.fract().abs() < 1e-9 {
-        return format!("{value:.0}");
-    }
-    let digits: usize = if value.abs() >= 100.0 {
-        0
-    } else if value.abs() >= 10.0 {
-        1
-    } else if value.abs() >= 1.0 {
-        2
-    } else {
-        4
-    };
-    format!("{value:.digits$}")
 }

@@ -39,12 +39,30 @@ pub fn busiest_window(times: &[f64], length: f64) -> usize {
 pub fn spread(values: &[f64]) -> String {
     let mut sorted = values.to_vec();
     let median = percentile(&mut sorted, 0.5);
-    let all: Vec<String> = values.iter().map(|value| format!("{value:.2}")).collect();
+    let all: Vec<String> = values.iter().copied().map(number).collect();
     format!(
-        "{} runs, least {:.2}, median {median:.2}, most {:.2} ({})",
+        "{} runs, least {}, median {}, most {} ({})",
         values.len(),
-        sorted[0],
-        sorted[sorted.len() - 1],
+        number(sorted[0]),
+        number(median),
+        number(sorted[sorted.len() - 1]),
         all.join(" "),
     )
+}
+
+/// Three digits are more than any of these numbers is worth; a whole number is one.
+pub fn number(value: f64) -> String {
+    if value.fract().abs() < 1e-9 {
+        return format!("{value:.0}");
+    }
+    let digits: usize = if value.abs() >= 100.0 {
+        0
+    } else if value.abs() >= 10.0 {
+        1
+    } else if value.abs() >= 1.0 {
+        2
+    } else {
+        4
+    };
+    format!("{value:.digits$}")
 }

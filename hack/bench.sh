@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Measures what the operator costs at scale: its release binary against real API servers, one for
 # each scene, and the simulator. Prints a line `name value goal ok|miss` for each row, and a sum.
-# `make bench` builds what this needs and calls it. All rows take about an hour on two cores.
+# `make bench` builds what this needs and calls it. All rows take some three hours on two cores.
 #
 # ROWS=name,name   only these rows
-# RUNS=5           how often a time or an amount of memory is measured
+# RUNS=5           how often a time or an amount of memory is measured: more than once, if need be, its scene
 # REST=600         for how many seconds writes at rest are counted
 # LEASE=120        for how many seconds writes of the lease are
 # STORM=60         for how many seconds the platform throttles

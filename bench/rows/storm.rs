@@ -17,7 +17,7 @@ pub const ROWS: &[Row] = &[
     Row::at_most("storm-calls", PER_MINUTE as f64, "/min"),
     Row::exactly("storm-intents", 0.0),
     // Twice Retry-After.
-    Row::at_most("storm-recovery", 2.0 * RETRY_AFTER as f64, "s"),
+    Row::at_most("storm-recovery", 2.0 * RETRY_AFTER as f64, "s").in_each_run(),
 ];
 
 const NAMESPACE: &str = "exports";
