@@ -301,12 +301,16 @@ fn the_schemas_have_the_values_that_are_documented() {
 }
 
 #[test]
-fn values_that_do_not_fit_each_other_are_refused_with_what_to_do() {
+fn values_that_the_schema_cannot_judge_are_refused_with_what_to_do() {
     let table = [
         (
             json!({"watch": {"namespaces": ["a"]}}),
             "clusterId is missing: with watch.namespaces nothing of the cluster is read. Take the \
              output of: kubectl get namespace kube-system -o jsonpath='{.metadata.uid}'",
+        ),
+        (
+            json!({"watch": {"shardSelector": "a in b"}}),
+            "watch.shardSelector is no selector: \"a in b\". Write, by commas: key, !key, key=value",
         ),
         (
             json!({"secretAccess": {"mode": "namespaces"}}),
