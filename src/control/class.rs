@@ -9,7 +9,7 @@ use std::time::Duration;
 use kube::{ResourceExt, runtime::controller::Action};
 
 use super::{
-    Context, PassError,
+    Context, Kind, PassError,
     connection::Connection,
     dependencies::{begun, into, is_ended, wished_by},
     jittered,
@@ -25,7 +25,7 @@ use crate::{
 
 /// How soon it is looked again whether another shard has what an object names: to the API server that
 /// is one or two requests.
-const LOOK_AGAIN: Duration = Duration::from_mins(5);
+const ELSEWHERE_AGAIN: Duration = Duration::from_mins(5);
 
 impl Context {
     /// Which operator serves a connection.
@@ -107,15 +107,10 @@ impl Context {
         &self,
         dataset: &ProfileDataset,
     ) -> Result<bool, PassError> {
-        match self.whose_dataset(dataset) {
-            Whose::Ours => return Ok(true),
-            Whose::Others => return Ok(false),
-            Whose::Unknown => {}
-        }
         let status = dataset.status.as_ref();
         let said = status.map(|s| (&s.conditions[..], s.observed_generation));
-        if self.has_told(said, dataset.metadata.generation) {
-            return Ok(true);
+        if let Some(ours) = self.is_known_ours(dataset, said) {
+            return Ok(ours);
         }
         let namespace = dataset.namespace().unwrap_or_default();
         let key = ConnectionKey::named(&namespace, &dataset.spec.connection_ref);
@@ -125,15 +120,10 @@ impl Context {
     /// Whether an export is this operator's, by a look at the API server where the stores do not
     /// tell.
     pub(super) async fn is_export_ours(&self, export: &ExportJob) -> Result<bool, PassError> {
-        match self.whose_export(export) {
-            Whose::Ours => return Ok(true),
-            Whose::Others => return Ok(false),
-            Whose::Unknown => {}
-        }
         let status = export.status.as_ref();
         let said = status.map(|s| (&s.conditions[..], s.observed_generation));
-        if self.has_told(said, export.metadata.generation) {
-            return Ok(true);
+        if let Some(ours) = self.is_known_ours(export, said) {
+            return Ok(ours);
         }
         let namespace = export.namespace().unwrap_or_default();
         let key = match (self.wished_connection_of(export), into(export)) {
@@ -151,6 +141,22 @@ impl Context {
         match key {
             Some(key) => self.is_to_tell_of(&key).await,
             None => Ok(self.tells_of_absent()),
+        }
+    }
+
+    /// Whether an object is this operator's, as far as the stores and its own status tell: its
+    /// conditions, and the generation that they are of.
+    fn is_known_ours<K: Kind>(
+        &self,
+        object: &K,
+        said: Option<(&[Condition], Option<i64>)>,
+    ) -> Option<bool> {
+        match object.whose(self) {
+            Whose::Ours => Some(true),
+            Whose::Others => Some(false),
+            Whose::Unknown => self
+                .has_told(said, object.meta().generation)
+                .then_some(true),
         }
     }
 
@@ -215,9 +221,9 @@ impl Context {
 
     /// When to look again at an object whose connection is not there, or not this operator's. The
     /// stores bring what changes that, but for what another shard has.
-    pub(super) fn look_again(&self) -> Action {
+    pub(super) fn look_elsewhere_again(&self) -> Action {
         match self.shared.reach.shard() {
-            Some(_) => Action::requeue(jittered(LOOK_AGAIN)),
+            Some(_) => Action::requeue(jittered(ELSEWHERE_AGAIN)),
             None => Action::await_change(),
         }
     }

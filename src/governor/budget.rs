@@ -366,15 +366,14 @@ impl Budget {
             state.dispatcher = Dispatcher::Absent;
             return None;
         }
+        let due = state.due(now);
         let next = match state.gate {
-            Gate::Open { .. } => state.due(now),
-            Gate::Shut { .. } if state.due(now) > now => state.due(now),
             // Only objects wait, which do not ask. Somebody else has to.
-            Gate::Shut { .. } => {
+            Gate::Shut { .. } if due <= now => {
                 state.probe();
                 now + PROBE_AGAIN
             }
-            Gate::Probing { .. } => now + PATIENCE,
+            Gate::Open { .. } | Gate::Shut { .. } | Gate::Probing { .. } => due,
         };
         // The rate grows meanwhile: a look now and then finds that it is sooner.
         Some(next.max(now).min(now + PATIENCE))
@@ -429,23 +428,23 @@ impl State {
         self.queue.len() == 0 && self.due(now) <= now
     }
 
-    /// When the next call is due, by the pace and by the gate.
+    /// When the next call is due, by the pace and by the gate. While one asks nobody knows: after
+    /// that it is looked again.
     fn due(&self, now: Instant) -> Instant {
         match self.gate {
+            Gate::Open { .. } => self.pace.next(now),
             Gate::Shut { until, latest, .. } => self.pace.next_probe(now, latest).max(until),
-            Gate::Open { .. } | Gate::Probing { .. } => self.pace.next(now),
+            Gate::Probing { .. } => now + PATIENCE,
         }
     }
 
     /// How long who comes last will wait about.
     fn wait(&self, now: Instant) -> Duration {
-        let rate = self.pace.rate(now);
-        let first = match self.gate {
-            Gate::Probing { .. } => now + PATIENCE,
-            Gate::Open { .. } | Gate::Shut { .. } => self.due(now),
-        };
         let others = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
-        let others = Duration::from_mins(1).div_f64(rate).saturating_mul(others);
+        let others = Duration::from_mins(1)
+            .div_f64(self.pace.rate(now))
+            .saturating_mul(others);
+        let first = self.due(now);
         first.saturating_duration_since(now).saturating_add(others)
     }
 

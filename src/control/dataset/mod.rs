@@ -68,7 +68,7 @@ pub async fn pass(dataset: &ProfileDataset, context: &Context) -> Result<Action,
     let is_live = dataset.metadata.deletion_timestamp.is_none();
     let key = ConnectionKey::named(&namespace, &dataset.spec.connection_ref);
     if !context.is_dataset_ours(dataset).await? {
-        return Ok(context.look_again());
+        return Ok(context.look_elsewhere_again());
     }
     if is_live && context.is_yet_to_be_seen(&key) {
         return Ok(Action::await_change());
@@ -274,7 +274,7 @@ async fn settle(
             (Reason::ConnectionNotFound | Reason::ConnectionNotReady, _)
                 if seen.tenant.is_none() =>
             {
-                context.look_again()
+                context.look_elsewhere_again()
             }
             _ => retry(&uid, context, &seen.facts, cause),
         },

@@ -67,7 +67,7 @@ enum Next {
 /// What the API server refuses.
 pub async fn pass(export: &ExportJob, context: &Context) -> Result<Action, PassError> {
     if !context.is_export_ours(export).await? {
-        return Ok(context.look_again());
+        return Ok(context.look_elsewhere_again());
     }
     if awaits_connection(export, context) {
         return Ok(Action::await_change());
