@@ -27,7 +27,7 @@ use tempfile::TempDir;
 pub use cluster::{admin, documents, install_crd, kubectl};
 pub use plane::OwnPlane;
 pub use replica::Replica;
-pub use said::{condition, conditions, is, is_held, outcome, reason, true_conditions};
+pub use said::{condition, conditions, is, is_held, outcome, reason, says, true_conditions};
 pub use simulator::Simulator;
 pub use through::SHORT_WINDOWS;
 pub use wait::{LONG, eventually, until, within};

@@ -34,6 +34,11 @@ pub fn reason<K: Serialize>(object: &K, type_: &str) -> String {
         .unwrap_or_default()
 }
 
+/// Whether the condition of this type has this reason, and these words in its message.
+pub fn says<K: Serialize>(object: &K, type_: &str, reason: &str, words: &str) -> bool {
+    condition(object, type_).is_some_and(|c| c.reason == reason && c.message.contains(words))
+}
+
 /// The types of the conditions that are true, in order.
 pub fn true_conditions<K: Serialize>(object: &K) -> Vec<String> {
     let mut types: Vec<String> = conditions(object)

@@ -5,9 +5,9 @@ use kube::ResourceExt;
 
 use super::*;
 use crate::harness::{
-    condition, is_held,
+    is_held,
     proxy::{Fault, Match, Side, Verb, When},
-    reason,
+    reason, says,
 };
 
 #[tokio::test]
@@ -163,8 +163,12 @@ async fn an_export_that_moves_while_it_is_deleted_is_cancelled_and_let_go_by_its
 
 /// Whether what is deleted says that the export of another shard holds it.
 fn waits<K: Serialize>(object: &K) -> bool {
-    let told = condition(object, "Reconciling").filter(|told| told.reason == "WaitingForUsers");
-    told.is_some_and(|told| told.message.contains("one (of another shard)"))
+    says(
+        object,
+        "Reconciling",
+        "WaitingForUsers",
+        "one (of another shard)",
+    )
 }
 
 #[tokio::test]

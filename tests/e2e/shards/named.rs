@@ -4,14 +4,14 @@ use aep_export_operator::api::{ExportJob, PlatformConnection, ProfileDataset};
 
 use super::*;
 use crate::{
-    harness::{condition, reason},
+    harness::{condition, reason, says},
     samples::seed_dataset,
 };
 
 /// What an object is told whose dataset or connection is of the first shard.
 fn told<K: Serialize>(object: &K) -> bool {
-    let told = condition(object, "Stalled").filter(|told| told.reason == "OtherShard");
-    told.is_some_and(|told| told.message.contains("do not match aep-export.dev/shard=b"))
+    let words = "do not match aep-export.dev/shard=b";
+    says(object, "Stalled", "OtherShard", words)
 }
 
 #[tokio::test]

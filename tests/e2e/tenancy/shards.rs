@@ -5,7 +5,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::{Shared, end};
-use crate::harness::{Replica, SHARD, World, condition, conditions, eventually, reason};
+use crate::harness::{Replica, SHARD, World, conditions, eventually, reason, says};
 
 /// With a shared connection in the first shard, and an operator for each.
 async fn two_shards() -> (Shared, Replica) {
@@ -22,12 +22,6 @@ async fn dataset(world: &World, name: &str, connection: Value) {
     world.give::<ProfileDataset>(name, "b").await;
 }
 
-/// Whether a dataset is told that its connection is of another shard, and how to mend that.
-fn is_told(dataset: &ProfileDataset, remedy: &str) -> bool {
-    let told = condition(dataset, "Stalled").filter(|told| told.reason == "OtherShard");
-    told.is_some_and(|told| told.message.contains(remedy))
-}
-
 #[tokio::test]
 async fn a_shared_connection_is_of_one_shard_and_moves_while_an_export_runs_by_it() {
     let (shared, second) = two_shards().await;
@@ -40,7 +34,7 @@ async fn a_shared_connection_is_of_one_shard_and_moves_while_an_export_runs_by_i
     world.until_phase("one", "Running").await;
     dataset(world, "other", shared.reference()).await;
     let remedy = format!("kubectl label clusterplatformconnections {}", shared.name);
-    let told = |other: &ProfileDataset| is_told(other, &remedy);
+    let told = |other: &ProfileDataset| says(other, "Stalled", "OtherShard", &remedy);
     world.until("other", "told", told).await;
 
     let labels = json!({ "metadata": { "labels": { SHARD: "b" } } });
@@ -83,7 +77,7 @@ async fn of_a_connection_of_another_shard_tells_only_the_operator_of_its_class()
         dataset(world, name, json!({ "name": name })).await;
     }
     let remedy = "kubectl label platformconnections ours";
-    let told = |ours: &ProfileDataset| is_told(ours, remedy);
+    let told = |ours: &ProfileDataset| says(ours, "Stalled", "OtherShard", remedy);
     world.until("ours", "told", told).await;
     let strange: ProfileDataset = world.api().get("strange").await.unwrap();
     assert!(conditions(&strange).is_empty());
