@@ -45,6 +45,16 @@ pub struct Fixture {
     operators: std::cell::Cell<usize>,
 }
 
+/// Connections, counted.
+pub struct Connections {
+    pub accepted: u64,
+    pub open: u64,
+    /// The most at a time.
+    pub most: u64,
+    /// The most requests for an export under way at a time.
+    pub posts: u64,
+}
+
 impl Fixture {
     /// A tenant whose jobs take so long, by a clock that goes as the machine's does.
     pub async fn new(job: Duration) -> Self {
@@ -224,6 +234,19 @@ impl Fixture {
     pub async fn created(&self) -> u64 {
         let summary = self.simulator.get("summary").await;
         summary["exports"]["created"].as_u64().unwrap()
+    }
+
+    /// The tenant's connections, of all callers.
+    pub async fn connections(&self) -> Connections {
+        let summary = self.simulator.get("summary").await;
+        let count = |of: &Value| of.as_u64().unwrap();
+        let connections = &summary["connections"];
+        Connections {
+            accepted: count(&connections["accepted"]),
+            open: count(&connections["open"]),
+            most: count(&connections["most"]),
+            posts: count(&summary["mostCreationsUnderWay"]),
+        }
     }
 
     /// How many calls there were, but those for tokens and those that start exports.

@@ -106,11 +106,11 @@ fn runs(scene: &Scene) -> Result<Vec<String>, String> {
     let mut values = vec![Vec::new(); again.len()];
     let mut lines = Vec::new();
     let mut rows = None;
-    for _ in 0..if again.is_empty() { 1 } else { report::runs() } {
+    let times = if again.is_empty() { 1 } else { report::runs() };
+    for _ in 0..times {
         run(scene, rows.as_deref(), |line| {
-            let told = again.iter().zip(&mut values);
-            let told = told.filter_map(|(row, values)| Some((values, row.value(&line)?)));
-            match told.last() {
+            let mut rows = again.iter().zip(&mut values);
+            match rows.find_map(|(row, values)| Some((values, row.value(&line)?))) {
                 Some((values, value)) => values.push(value),
                 None => {
                     println!("{line}");

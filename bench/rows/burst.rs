@@ -47,14 +47,14 @@ pub async fn run(report: Report) {
     let finish = json!({ "jobDurationSeconds": 600 });
     fixture.simulator.put("defaults", finish).await;
     operator.until_quiet(Duration::from_secs(2)).await;
-    let before = connections(&fixture).await;
+    let before = fixture.connections().await;
     let burst = burst(&fixture, 10).await;
     report.row("post-p99", burst.p99);
     report.row("post-count", burst.posts as f64);
     // No more were opened than there were POSTs, and none is left of them: so there never were more
     // than POSTs in flight. The most that were open at a time says less, since the tenant hears of
     // the end of one after that of its POST.
-    let after = connections(&fixture).await;
+    let after = fixture.connections().await;
     let opened = after.accepted - before.accepted;
     let over_posts = opened.saturating_sub(burst.posts as u64 + POLLING);
     // One is the benchmark's own.
@@ -98,28 +98,6 @@ pub async fn run_silent(report: Report) {
         burst.median, burst.posts
     ));
     operator.stop();
-}
-
-/// The tenant's connections, of all callers.
-struct Connections {
-    accepted: u64,
-    open: u64,
-    /// The most at a time.
-    most: u64,
-    /// The most POSTs under way at a time.
-    posts: u64,
-}
-
-async fn connections(fixture: &Fixture) -> Connections {
-    let summary = fixture.simulator.get("summary").await;
-    let count = |of: &Value| of.as_u64().unwrap();
-    let connections = &summary["connections"];
-    Connections {
-        accepted: count(&connections["accepted"]),
-        open: count(&connections["open"]),
-        most: count(&connections["most"]),
-        posts: count(&summary["mostCreationsUnderWay"]),
-    }
 }
 
 struct Burst {

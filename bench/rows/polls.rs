@@ -47,16 +47,14 @@ pub async fn run_often(report: Report) {
     fixture.until_created(FEW as u64 + 1).await;
     operator.until_quiet(Duration::from_millis(1)).await;
     let (polls, cpu) = (fixture.polls().await, operator.processor_time());
-    let accepted = accepted(&fixture).await;
+    let before = fixture.connections().await;
     while fixture.polls().await - polls < CALLS {
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     let used = operator.processor_time() - cpu;
     let made = fixture.polls().await - polls;
-    let connections = self::accepted(&fixture).await - accepted;
-    let open = fixture.simulator.get("summary").await["connections"]["open"]
-        .as_u64()
-        .unwrap();
+    let after = fixture.connections().await;
+    let (connections, open) = (after.accepted - before.accepted, after.open);
     report.row("tcp-connections", connections as f64);
     report.row("cpu-per-1000-calls", used * 1000.0 / made as f64);
     report.note(&format!(
@@ -156,9 +154,4 @@ async fn create(fixture: &Fixture, name: &str, count: usize) {
                 .await;
         })
         .await;
-}
-
-async fn accepted(fixture: &Fixture) -> u64 {
-    let summary = fixture.simulator.get("summary").await;
-    summary["connections"]["accepted"].as_u64().unwrap()
 }
