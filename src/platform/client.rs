@@ -20,6 +20,10 @@ use crate::governor::{Budget, Caller, Denied, Lane, Permit};
 /// so that a call seldom meets a connection that is just being closed.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 
+/// How many idle connections are kept to a host. Polls need one; what many calls at a time opened
+/// beyond these is closed after them, so that a burst leaves few behind.
+const POOL_MAX_IDLE: usize = 4;
+
 /// How long sent data may stay unacknowledged. It bounds how late a submission that the kernel
 /// has taken can still arrive: what is unacknowledged then is dropped with its connection.
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
@@ -214,7 +218,8 @@ impl Platform {
         let general = common()
             .read_timeout(timeouts.read)
             .timeout(timeouts.call)
-            .pool_idle_timeout(POOL_IDLE);
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(POOL_MAX_IDLE);
         // In HTTP/2 the headers leave before the body is asked for, and on a connection that was
         // used before a request may be sent again: a creation needs HTTP/1 and a new connection.
         let creating = common()

@@ -249,6 +249,26 @@ fn token_reply(number: usize) -> Canned {
     Canned::json(&json!({"access_token": token, "token_type": "bearer", "expires_in": 86399}))
 }
 
+/// A tenant whose gateway is `listener` and whose token is given.
+fn raw(listener: &TcpListener, scheme: &str) -> Settings {
+    let url: Url = format!("{scheme}://{}", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    let credential = Credential::AccessToken {
+        access_token: SecretString::from("given"),
+        api_key: "key".to_owned(),
+    };
+    Settings::new(
+        Endpoints {
+            platform: url.clone(),
+            ims: url,
+        },
+        "o",
+        "s",
+        credential,
+    )
+}
+
 fn credential() -> Credential {
     Credential::OAuthServerToServer {
         client_id: "client".to_owned(),

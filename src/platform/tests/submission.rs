@@ -12,26 +12,6 @@ async fn of(canned: impl Fn() -> Canned + Send + Sync + 'static) -> (PlatformErr
     (error, calls)
 }
 
-/// A tenant whose gateway is `listener` and whose token is given.
-fn raw(listener: &TcpListener, scheme: &str) -> Settings {
-    let url: Url = format!("{scheme}://{}", listener.local_addr().unwrap())
-        .parse()
-        .unwrap();
-    let credential = Credential::AccessToken {
-        access_token: SecretString::from("given"),
-        api_key: "key".to_owned(),
-    };
-    Settings::new(
-        Endpoints {
-            platform: url.clone(),
-            ims: url,
-        },
-        "o",
-        "s",
-        credential,
-    )
-}
-
 #[tokio::test]
 async fn an_answer_is_classified_by_what_it_proves() {
     use Consequence::{InDoubt, Refused, Rejected};

@@ -1,6 +1,9 @@
-//! Time-outs, bounds, redirects, the clock and the observer.
+//! Time-outs, bounds, connections, redirects, the clock and the observer.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::{Barrier, watch},
+};
 
 use super::*;
 
@@ -13,9 +16,7 @@ fn short(stub: &Stub, timeouts: Timeouts) -> Platform {
 /// Serves one reply in pieces, one every 20 ms, for ever repeating the last.
 async fn dripping(head: &'static str, piece: &'static [u8]) -> Settings {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url: Url = format!("http://{}", listener.local_addr().unwrap())
-        .parse()
-        .unwrap();
+    let settings = raw(&listener, "http");
     tokio::spawn(async move {
         loop {
             let (mut socket, _) = listener.accept().await.unwrap();
@@ -29,19 +30,7 @@ async fn dripping(head: &'static str, piece: &'static [u8]) -> Settings {
             });
         }
     });
-    let credential = Credential::AccessToken {
-        access_token: SecretString::from("given"),
-        api_key: "key".to_owned(),
-    };
-    Settings::new(
-        Endpoints {
-            platform: url.clone(),
-            ims: url,
-        },
-        "o",
-        "s",
-        credential,
-    )
+    settings
 }
 
 #[tokio::test]
@@ -136,9 +125,7 @@ async fn a_reply_that_is_too_large_is_not_read() {
 async fn a_truncated_reply_is_not_taken_for_a_whole_one() {
     // A Content-Length that the connection does not live up to.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url: Url = format!("http://{}", listener.local_addr().unwrap())
-        .parse()
-        .unwrap();
+    let settings = raw(&listener, "http");
     tokio::spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut buffer = vec![0; 4096];
@@ -146,21 +133,49 @@ async fn a_truncated_reply_is_not_taken_for_a_whole_one() {
         let reply = b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"records\": []}";
         socket.write_all(reply).await.unwrap();
     });
-    let credential = Credential::AccessToken {
-        access_token: SecretString::from("given"),
-        api_key: "key".to_owned(),
-    };
-    let endpoints = Endpoints {
-        platform: url.clone(),
-        ims: url,
-    };
-    let settings = Settings::new(endpoints, "o", "s", credential);
     let platform = Platform::new(settings, PlatformClock::system()).unwrap();
     let error = platform.export_jobs(None, 1).await.unwrap_err();
     assert_eq!(
         (error.consequence(), error.outcome()),
         (Consequence::Retry, "broken")
     );
+}
+
+/// Answers lists once `together` of them are there, each on a connection of its own, and tells how
+/// many connections are open.
+async fn meeting(together: usize) -> (Settings, watch::Receiver<usize>) {
+    const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"records\": []}";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = raw(&listener, "http");
+    let (open, told) = watch::channel(0);
+    let all = Arc::new(Barrier::new(together));
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let (open, all) = (open.clone(), Arc::clone(&all));
+            open.send_modify(|open| *open += 1);
+            tokio::spawn(async move {
+                let mut buffer = vec![0; 4096];
+                while socket.read(&mut buffer).await.unwrap_or(0) > 0 {
+                    all.wait().await;
+                    socket.write_all(REPLY).await.unwrap();
+                }
+                open.send_modify(|open| *open -= 1);
+            });
+        }
+    });
+    (settings, told)
+}
+
+#[tokio::test]
+async fn many_calls_at_a_time_leave_few_connections_behind() {
+    let (settings, mut open) = meeting(12).await;
+    let platform = Platform::new(settings, PlatformClock::system()).unwrap();
+    let calls = (0..12).map(|_| platform.export_jobs(None, 1));
+    futures::future::try_join_all(calls).await.unwrap();
+    let few = open.wait_for(|open| *open <= 4);
+    let few = tokio::time::timeout(Duration::from_secs(10), few).await;
+    assert!(few.is_ok_and(|open| open.is_ok()), "more are kept open");
 }
 
 #[tokio::test]
