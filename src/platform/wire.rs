@@ -118,34 +118,24 @@ pub(super) fn texts(value: &Value, max: usize) -> Vec<String> {
 
 /// Reads an export job; nothing without an id and a status.
 pub(super) fn job(value: &Value) -> Option<Job> {
-    let milliseconds =
-        |name: &str| non_negative(value.pointer(&format!("/metrics/{name}/totalTimeInMs"))?);
+    // What is not there is null, which none of these is read from.
+    let (destination, metrics) = (&value["destination"], &value["metrics"]);
+    let milliseconds = |name: &str| non_negative(&metrics[name]["totalTimeInMs"]);
+    let dataset = id(&destination["datasetId"]).or_else(|| id(&destination["dataSetId"]));
     Some(Job {
-        id: JobId::new(id(value.get("id")?)?),
-        status: value
-            .get("status")
-            .filter(|it| it.is_string())
-            .and_then(|it| text(it, MAX_STATUS))?,
-        request_id: value.get("requestId").and_then(|id| text(id, MAX_CODE)),
-        dataset_id: first(
-            value,
-            &["/destination/datasetId", "/destination/dataSetId"],
-            id,
-        )
-        .map(DatasetId::new),
-        creation_time: value.get("creationTime").and_then(time),
-        update_time: value.get("updateTime").and_then(time),
+        id: JobId::new(id(&value["id"])?),
+        status: text(&value["status"], MAX_STATUS).filter(|_| value["status"].is_string())?,
+        request_id: text(&value["requestId"], MAX_CODE),
+        dataset_id: dataset.map(DatasetId::new),
+        creation_time: time(&value["creationTime"]),
+        update_time: time(&value["updateTime"]),
         total_milliseconds: milliseconds("totalTime"),
         profile_export_milliseconds: milliseconds("profileExportTime"),
         dataset_write_milliseconds: milliseconds("aCPDatasetWriteTime"),
-        exported_profiles: first(
-            value,
-            &["/metrics/totalExportedProfileCounter"],
-            non_negative,
-        ),
-        exported_profiles_by_namespace: by_namespace(value),
-        batches: batches(value),
-        errors: errors(value),
+        exported_profiles: non_negative(&metrics["totalExportedProfileCounter"]),
+        exported_profiles_by_namespace: by_namespace(metrics),
+        batches: batches(destination),
+        errors: errors(&value["errors"]),
         echoed: echoed(value),
     })
 }
@@ -170,9 +160,9 @@ fn integral(float: f64) -> Option<i64> {
     format!("{float:.0}").parse().ok()
 }
 
-fn by_namespace(job: &Value) -> BTreeMap<String, i64> {
-    let counters = job.pointer("/metrics/exportedProfileByNamespaceCounter");
-    let counters = counters.and_then(Value::as_object).into_iter().flatten();
+fn by_namespace(metrics: &Value) -> BTreeMap<String, i64> {
+    let counters = metrics["exportedProfileByNamespaceCounter"].as_object();
+    let counters = counters.into_iter().flatten();
     counters
         .filter_map(|(name, count)| {
             Some((
@@ -186,25 +176,19 @@ fn by_namespace(job: &Value) -> BTreeMap<String, i64> {
 
 /// `destination.batches`, a list in one document and an object in another, and then
 /// `destination.batchId`, which is empty where a job has none.
-fn batches(job: &Value) -> Vec<JobBatch> {
-    let named: Vec<&Value> = match job.pointer("/destination/batches") {
-        Some(Value::Array(list)) => list.iter().collect(),
-        Some(batch @ Value::Object(map)) if map.contains_key("batchId") => vec![batch],
-        Some(Value::Object(map)) => map.values().collect(),
-        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => {
-            Vec::new()
-        }
+fn batches(destination: &Value) -> Vec<JobBatch> {
+    let named: Vec<&Value> = match &destination["batches"] {
+        Value::Array(list) => list.iter().collect(),
+        batch @ Value::Object(map) if map.contains_key("batchId") => vec![batch],
+        Value::Object(map) => map.values().collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     };
     let mut batches: Vec<_> = named
         .into_iter()
         .filter_map(batch)
         .take(MAX_BATCHES)
         .collect();
-    let only = job
-        .pointer("/destination/batchId")
-        .and_then(id)
-        .map(BatchId::new);
-    if let Some(id) = only
+    if let Some(id) = id(&destination["batchId"]).map(BatchId::new)
         && batches.len() < MAX_BATCHES
         && batches.iter().all(|batch| batch.id != id)
     {
@@ -220,24 +204,23 @@ fn batches(job: &Value) -> Vec<JobBatch> {
 
 fn batch(value: &Value) -> Option<JobBatch> {
     Some(JobBatch {
-        id: BatchId::new(id(value.get("batchId")?)?),
-        segment_id: value.get("segmentId").and_then(|id| text(id, MAX_ID)),
-        segment_ns: value.get("segmentNs").and_then(|ns| text(ns, MAX_CODE)),
-        segment_status: value
-            .get("status")
-            .map_or_else(Vec::new, |it| texts(it, MAX_STATUS)),
+        id: BatchId::new(id(&value["batchId"])?),
+        segment_id: text(&value["segmentId"], MAX_ID),
+        segment_ns: text(&value["segmentNs"], MAX_CODE),
+        segment_status: texts(&value["status"], MAX_STATUS),
     })
 }
 
-fn errors(job: &Value) -> Vec<JobError> {
-    let list: &[Value] = match job.get("errors") {
-        Some(Value::Array(list)) => list,
-        Some(error @ Value::Object(_)) => std::slice::from_ref(error),
-        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => &[],
+fn errors(errors: &Value) -> Vec<JobError> {
+    let list: &[Value] = match errors {
+        Value::Array(list) => list,
+        error @ Value::Object(_) => std::slice::from_ref(error),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => &[],
     };
     let read = |error: &Value| {
-        let code = error.get("code").and_then(|code| text(code, MAX_CODE));
-        let message = first(error, &["/msg", "/message"], |it| text(it, MAX_MESSAGE));
+        let code = text(&error["code"], MAX_CODE);
+        let message = ["msg", "message"].map(|key| text(&error[key], MAX_MESSAGE));
+        let message = message.into_iter().flatten().next();
         (code.is_some() || message.is_some()).then(|| JobError {
             code: code.unwrap_or_default(),
             message: message.unwrap_or_default(),
@@ -249,11 +232,11 @@ fn errors(job: &Value) -> Vec<JobError> {
 fn echoed(job: &Value) -> Echoed {
     let per_batch = (
         "destination.segmentPerBatch",
-        job.pointer("/destination/segmentPerBatch"),
+        &job["destination"]["segmentPerBatch"],
     );
     let parts = ECHOED
         .into_iter()
-        .map(|key| (key, job.get(key)))
+        .map(|key| (key, &job[key]))
         .chain([per_batch]);
-    Echoed::new(parts.filter_map(|(key, part)| Some((key, part.filter(|it| !it.is_null())?))))
+    Echoed::new(parts.filter(|(_, part)| !part.is_null()))
 }
