@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use futures::{FutureExt, StreamExt, future::join_all};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Client, Resource,
@@ -246,7 +246,9 @@ impl Scope {
             context.tell_budgets().await;
         };
         let budgets = shared.shutdown.run_until_cancelled(budgets);
-        let passes = async { tokio::join!(join_all(controllers), budgets) };
+        // Nothing polls a controller but its own news: `join_all` would poll all of them for each.
+        let controllers = controllers.into_iter().collect::<FuturesUnordered<_>>();
+        let passes = async { tokio::join!(controllers.collect::<()>(), budgets) };
         // No pass begins before everything was listed, and none after the process shall end: a
         // controller that still waits for its kind, whose CRD may be missing, has none under way.
         let never_begun = async {
