@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Namespace};
 use kube::{Api, Client, ResourceExt, runtime::events::Reporter};
 use tokio::{
@@ -244,8 +244,10 @@ async fn end(
 
 /// Runs all scopes and the board that they share.
 async fn serve(scopes: Vec<Scope>, board: Arc<Board>, shutdown: CancellationToken) {
-    let scopes: FuturesUnordered<_> = scopes.into_iter().map(Scope::run).collect();
-    tokio::join!(scopes.collect::<()>(), board.run(shutdown));
+    // Each is polled for its own news alone.
+    let parts: FuturesUnordered<_> = scopes.into_iter().map(|it| it.run().boxed()).collect();
+    parts.push(board.run(shutdown).boxed());
+    parts.collect::<()>().await;
 }
 
 /// The board, and what is known of submissions, which it learns too.

@@ -214,7 +214,8 @@ impl Scope {
         } = writers;
         let shared = Arc::clone(&context.shared);
         let namespace = namespace.as_deref();
-        let mut controllers = vec![
+        // Each is polled for its own news alone.
+        let parts = FuturesUnordered::from_iter([
             controller(
                 &context,
                 namespace,
@@ -232,23 +233,21 @@ impl Scope {
             )
             .boxed(),
             controller(&context, namespace, exports, &shared.exports, EXPORT_PASSES).boxed(),
-        ];
+        ]);
         if namespace.is_none() {
             let pokes = &shared.connections.cluster;
             let connections = controller(&context, None, cluster_connections, pokes, OTHER_PASSES);
-            controllers.push(connections.boxed());
+            parts.push(connections.boxed());
             let labels = context.watch_namespaces();
             let labels = shared.shutdown.run_until_cancelled(labels);
-            controllers.push(labels.map(drop).boxed());
+            parts.push(labels.map(drop).boxed());
         }
         let budgets = async {
             shared.leadership.acquired().await;
             context.tell_budgets().await;
         };
         let budgets = shared.shutdown.run_until_cancelled(budgets);
-        // Nothing polls a controller but its own news: `join_all` would poll all of them for each.
-        let controllers = controllers.into_iter().collect::<FuturesUnordered<_>>();
-        let passes = async { tokio::join!(controllers.collect::<()>(), budgets) };
+        parts.push(budgets.map(drop).boxed());
         // No pass begins before everything was listed, and none after the process shall end: a
         // controller that still waits for its kind, whose CRD may be missing, has none under way.
         let never_begun = async {
@@ -258,7 +257,7 @@ impl Scope {
             }
         };
         tokio::select! {
-            _ = passes => {}
+            () = parts.collect() => {}
             () = never_begun => {}
         }
     }

@@ -119,12 +119,13 @@ pub(super) fn texts(value: &Value, max: usize) -> Vec<String> {
 /// Reads an export job; nothing without an id and a status.
 pub(super) fn job(value: &Value) -> Option<Job> {
     // What is not there is null, which none of these is read from.
+    let status = &value["status"];
     let (destination, metrics) = (&value["destination"], &value["metrics"]);
     let milliseconds = |name: &str| non_negative(&metrics[name]["totalTimeInMs"]);
     let dataset = id(&destination["datasetId"]).or_else(|| id(&destination["dataSetId"]));
     Some(Job {
         id: JobId::new(id(&value["id"])?),
-        status: text(&value["status"], MAX_STATUS).filter(|_| value["status"].is_string())?,
+        status: text(status, MAX_STATUS).filter(|_| status.is_string())?,
         request_id: text(&value["requestId"], MAX_CODE),
         dataset_id: dataset.map(DatasetId::new),
         creation_time: time(&value["creationTime"]),
@@ -219,8 +220,8 @@ fn errors(errors: &Value) -> Vec<JobError> {
     };
     let read = |error: &Value| {
         let code = text(&error["code"], MAX_CODE);
-        let message = ["msg", "message"].map(|key| text(&error[key], MAX_MESSAGE));
-        let message = message.into_iter().flatten().next();
+        let message =
+            text(&error["msg"], MAX_MESSAGE).or_else(|| text(&error["message"], MAX_MESSAGE));
         (code.is_some() || message.is_some()).then(|| JobError {
             code: code.unwrap_or_default(),
             message: message.unwrap_or_default(),
